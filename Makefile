@@ -17,12 +17,12 @@ help: ## what there is
 setup: $(VENV)/.installed ## the environment, in .venv
 tools: .tools/npm/.installed .tools/old-sdk/.installed ## other people's servers and the conformance suite, in .tools
 
-# The hashed lock first, then this package alone on top of it: nothing unlocked is ever resolved.
+# The hashed lock first (it is complete, hence --no-deps), then this package alone: nothing unlocked is ever resolved.
 $(VENV)/.locked: requirements/dev.txt
 	@echo "setup: installing requirements/dev.txt into $(VENV)"
 	@"$(PYTHON)" -c 'import sys; sys.exit("setup: Python 3.11 or newer is needed; set PYTHON=" if sys.version_info < (3, 11) else 0)'
 	@"$(PYTHON)" -m venv $(VENV)
-	@$(PIP) install --require-hashes -r $<
+	@$(PIP) install --no-deps --require-hashes -r $<
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.locked pyproject.toml
@@ -37,7 +37,7 @@ $(VENV)/.installed: $(VENV)/.locked pyproject.toml
 .tools/old-sdk/.installed: requirements/old-sdk.txt | $(VENV)/.installed
 	@echo "tools: installing requirements/old-sdk.txt into .tools/old-sdk"
 	@"$(PYTHON)" -m venv .tools/old-sdk
-	@.tools/old-sdk/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	@.tools/old-sdk/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r $<
 	@touch $@
 
 demo: setup ## the main job, on the bundled sample servers
