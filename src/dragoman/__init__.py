@@ -1,0 +1,39 @@
+"""Dragoman: one client for every MCP server.
+
+The names below are the whole front door; each is imported when it is first touched.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from dragoman.config.model import ServerConfig, Tls
+    from dragoman.errors import DragomanError
+    from dragoman.server.connect import connect
+    from dragoman.server.server import Server
+
+__all__ = ["DragomanError", "Server", "ServerConfig", "Tls", "__version__", "connect"]
+
+__version__: Final = "0.1.0"
+
+_HOMES: Final = {
+    "DragomanError": "dragoman.errors",
+    "Server": "dragoman.server.server",
+    "ServerConfig": "dragoman.config.model",
+    "Tls": "dragoman.config.model",
+    "connect": "dragoman.server.connect",
+}
+
+
+def __getattr__(name: str) -> object:
+    if (home := _HOMES.get(name)) is None:
+        raise AttributeError(f"module 'dragoman' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,196 @@
+"""The settings of one server: frozen, keyword-only, checked when made.
+
+Pure: it reads no file and no environment (see its neighbours for that) and starts nothing. Secrets (``env``,
+``headers``, passwords in URLs) never show in its text.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, NoReturn, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
+
+from msgspec import Struct, field, structs
+
+from dragoman.errors import ConfigError
+from dragoman.protocol.versions import HANDSHAKE_VERSIONS, STATELESS_VERSIONS, revision
+
+__all__ = ["DEFAULT_MAX_MESSAGE_BYTES", "ServerConfig", "Target", "Tls", "config_for", "redact_url"]
+
+DEFAULT_MAX_MESSAGE_BYTES: Final = 128 * 1024 * 1024
+
+_SMALLEST_BOUND: Final = 1024
+_SECRET_MAPPINGS: Final = frozenset({"env", "headers", "cookies", "extra"})
+_SCHEMES: Final = {"http": "streamable_http", "https": "streamable_http", "ws": "websocket", "wss": "websocket"}
+_ALIASES: Final = {"http": "streamable_http", "streamable-http": "streamable_http", "ws": "websocket"}
+
+
+class Tls(Struct, frozen=True, kw_only=True):
+    """TLS settings. Paths are files in PEM form; ``verify=False`` accepts any certificate and is for tests only."""
+
+    verify: bool = True
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    server_hostname: str | None = None
+
+
+class ServerConfig(Struct, frozen=True, kw_only=True):
+    """How to reach one server, and how patient to be with it. Times are in seconds, sizes in bytes.
+
+    ``transport`` is inferred from ``command`` (stdio) or ``url`` (Streamable HTTP, WebSocket by scheme) when left out.
+    ``command`` is one program, ``args`` are its arguments; `config_for` splits a whole command line.
+
+    - ``timeout``: how long a request may stay without an answer or progress. ``max_timeout``: its hard maximum, which
+      progress can't extend. ``connect_timeout``: the whole opening, handshake included. ``probe_timeout``: how long
+      a silent server is asked for the stateless era before the handshake is tried as well.
+    - ``sse_read_timeout``: how long an event stream may stay silent before it is taken for dead.
+    - ``shutdown_timeout``: how long a process has after its stdin closed, and again after SIGTERM.
+    - ``protocol_version`` pins one revision; ``era`` pins an era.
+    - ``max_message_bytes`` bounds one message from the server.
+    - ``inherit_env`` passes this process's whole environment on to a stdio server; otherwise only the few variables
+      that programs need to start (``PATH``, ``HOME`` …).
+
+    Raises:
+        ConfigError: the values can't work together; the text names the key.
+    """
+
+    name: str = ""
+    transport: str = ""
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    cwd: str | None = None
+    inherit_env: bool = True
+    url: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    cookies: Mapping[str, str] = field(default_factory=dict[str, str])
+    proxy: str | None = None
+    trust_env: bool = True
+    tls: Tls = Tls()
+    timeout: float = 60.0
+    max_timeout: float = 3600.0
+    connect_timeout: float = 60.0
+    probe_timeout: float = 3.0
+    sse_read_timeout: float = 300.0
+    shutdown_timeout: float = 2.0
+    protocol_version: str | None = None
+    era: Literal["handshake", "stateless"] | None = None
+    max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
+    validate_results: bool = True
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        settle = structs.force_setattr
+        if isinstance(self.args, str):
+            self._fail("args", "must be a list of strings, not one string")
+        settle(self, "args", tuple(self.args))
+        if self.command is not None and self.url is not None:
+            self._fail("command", "stands beside url; a server has one of the two")
+        settle(self, "transport", self._settled_transport())
+        if not self.name:
+            settle(self, "name", self._inferred_name())
+        self._check_numbers()
+        self._check_version()
+
+    def _settled_transport(self) -> str:
+        named = _ALIASES.get(self.transport, self.transport)
+        if self.url is not None:
+            scheme = urlsplit(self.url).scheme
+            if not named and scheme not in _SCHEMES:
+                self._fail("url", f"{redact_url(self.url)!r} starts with none of http://, https://, ws://, wss://")
+            named = named or _SCHEMES[scheme]
+        elif self.command is not None:
+            named = named or "stdio"
+        if not named:
+            self._fail("command", "is missing: a server needs a command or a url")
+        if named == "stdio" and self.command is None:
+            self._fail("command", "is missing for transport stdio")
+        if named in ("streamable_http", "sse", "websocket") and self.url is None:
+            self._fail("url", f"is missing for transport {named}")
+        return named
+
+    def _inferred_name(self) -> str:
+        if self.command is not None:
+            return self.command.rstrip("/").rpartition("/")[2] or self.command
+        if self.url is not None:
+            return urlsplit(self.url).netloc.rpartition("@")[2] or self.url
+        return self.transport
+
+    def _check_numbers(self) -> None:
+        for key in ("timeout", "max_timeout", "connect_timeout", "probe_timeout", "sse_read_timeout"):
+            if not getattr(self, key) > 0:
+                self._fail(key, "must be more than 0 seconds")
+        if not self.shutdown_timeout >= 0:
+            self._fail("shutdown_timeout", "must be 0 seconds or more")
+        if self.max_message_bytes < _SMALLEST_BOUND:
+            self._fail("max_message_bytes", f"must be at least {_SMALLEST_BOUND} bytes")
+
+    def _check_version(self) -> None:
+        pin = self.protocol_version
+        if pin is None:
+            return
+        known = revision(pin)
+        if known is None:
+            self._fail("protocol_version", f"{pin!r} is none of {', '.join(STATELESS_VERSIONS + HANDSHAKE_VERSIONS)}")
+        elif self.era not in (None, known.era):
+            self._fail("era", f"{self.era} does not fit protocol_version {pin}")
+
+    def __repr__(self) -> str:
+        shown: list[str] = []
+        for spec in structs.fields(self):
+            value: Any = getattr(self, spec.name)
+            if value == spec.default or value in ({}, ()):
+                continue
+            if spec.name in _SECRET_MAPPINGS:
+                value = dict.fromkeys(value, "***")
+            elif spec.name in ("url", "proxy"):
+                value = redact_url(value)
+            shown.append(f"{spec.name}={value!r}")
+        return f"ServerConfig({', '.join(shown)})"
+
+    __str__ = __repr__
+
+    def _fail(self, key: str, problem: str) -> NoReturn:
+        raise ConfigError(f"{key}: {problem}", server=self.name or None)
+
+
+#: What `connect` takes: a configuration, a URL, a command line, or a list of arguments.
+Target: TypeAlias = ServerConfig | str | Sequence[str]
+
+
+def config_for(target: Target, *, name: str = "") -> ServerConfig:
+    """Give the configuration that a target stands for.
+
+    Raises:
+        ConfigError: it is empty or can't be read as a command line.
+    """
+    if isinstance(target, ServerConfig):
+        return structs.replace(target, name=name) if name else target
+    if not isinstance(target, str):
+        words = list(target)
+        if not words:
+            raise ConfigError("the argument list is empty", hint="Give a command and its arguments.")
+        return ServerConfig(name=name, command=words[0], args=tuple(words[1:]))
+    if urlsplit(target.strip()).scheme in _SCHEMES and "://" in target:
+        return ServerConfig(name=name, url=target.strip())
+    if not target.strip():
+        raise ConfigError("the target is empty", hint="Give a URL or a command line.")
+    try:
+        words = shlex.split(target)
+    except ValueError as error:
+        raise ConfigError(f"the command line can't be split into words ({error})") from None
+    return ServerConfig(name=name, command=words[0], args=tuple(words[1:]))
+
+
+def redact_url(url: str) -> str:
+    """Give the URL without what may be secret: user, password, and the values of its query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "***"
+    host = parts.netloc.rpartition("@")
+    netloc = f"***@{host[2]}" if host[1] else host[2]
+    query = "&".join(f"{pair.partition('=')[0]}=***" for pair in parts.query.split("&")) if parts.query else ""
+    return urlunsplit((parts.scheme, netloc, parts.path, query, ""))

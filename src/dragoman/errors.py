@@ -1,0 +1,436 @@
+"""Every error that a user of Dragoman can meet, split by what the caller can do about it.
+
+Pure values: they know no transport and no session. Whoever meets a foreign exception converts it to one of these.
+
+    DragomanError
+    ├── ConfigError                 fix the configuration
+    │   └── CommandNotFound
+    ├── UsageError                  fix the call
+    │   ├── InvalidArguments        the arguments do not fit the tool's schema
+    │   └── NotSupported            this server, era or transport lacks the feature
+    ├── CannotConnect               no conversation came about: look at the server
+    │   ├── ServerExited            its process ended; the last lines of stderr are told
+    │   ├── HandshakeFailed
+    │   └── VersionMismatch
+    ├── ConnectionLost              the conversation broke; nothing of yours was under way: retry
+    │   └── ConnectionClosed        you closed it
+    ├── OutcomeUnknown              the request was sent, its answer was lost: look before you retry
+    ├── RequestTimeout              no answer in time: give more time or look at the server
+    ├── HttpError                   an HTTP status instead of an answer
+    │   ├── LoginRequired           401
+    │   ├── AccessDenied            403
+    │   ├── RateLimited             429, with ``retry_after``
+    │   └── Unavailable             502, 503 and 504, with ``retry_after``
+    ├── ServerError                 the server answered with a JSON-RPC error
+    │   ├── MethodNotFound
+    │   ├── InvalidParams
+    │   ├── ResourceNotFound
+    │   └── UrlElicitationRequired
+    ├── TaskFailed                  a task ended without a result
+    └── ProtocolError               the server broke the protocol: report it to its makers
+        ├── MalformedMessage
+        ├── MessageTooLarge
+        ├── UnknownResultType
+        ├── InvalidResult           the result does not fit its schema
+        └── TooManyRounds           it asked for input again and again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+__all__ = [
+    "AccessDenied",
+    "CannotConnect",
+    "CommandNotFound",
+    "ConfigError",
+    "ConnectionClosed",
+    "ConnectionLost",
+    "DragomanError",
+    "HandshakeFailed",
+    "HttpError",
+    "InvalidArguments",
+    "InvalidParams",
+    "InvalidResult",
+    "LoginRequired",
+    "MalformedMessage",
+    "MessageTooLarge",
+    "MethodNotFound",
+    "NotSupported",
+    "OutcomeUnknown",
+    "ProtocolError",
+    "RateLimited",
+    "RequestTimeout",
+    "ResourceNotFound",
+    "ServerError",
+    "ServerExited",
+    "TaskFailed",
+    "TooManyRounds",
+    "Unavailable",
+    "UnknownResultType",
+    "UrlElicitationRequired",
+    "UsageError",
+    "VersionMismatch",
+]
+
+
+class DragomanError(Exception):
+    """The root of all errors.
+
+    ``what`` tells what happened, ``server`` where (a server's name), ``hint`` what to do. The text is built from
+    the three, so a handler can also show them apart. ``code`` is stable: scripts and the gateway key on it.
+    """
+
+    code: ClassVar[str] = "dragoman"
+    default_hint: ClassVar[str] = ""
+
+    def __init__(self, what: str, *, server: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.server = server
+        self.hint = self.default_hint if hint is None else hint
+
+    def __str__(self) -> str:
+        place = f"{self.server}: " if self.server else ""
+        advice = f" {self.hint}" if self.hint else ""
+        return f"{place}{self.what.rstrip('.')}.{advice}"
+
+
+class ConfigError(DragomanError):
+    """The configuration can't be used; nothing was started."""
+
+    code = "config.invalid"
+
+
+class CommandNotFound(ConfigError):
+    """The server's command is not on this machine."""
+
+    code = "config.command_not_found"
+    default_hint = "Install it, or correct the command in the configuration."
+
+
+class UsageError(DragomanError):
+    """The call itself can't be made; nothing was sent."""
+
+    code = "usage"
+
+
+class InvalidArguments(UsageError):
+    """The arguments do not fit the tool's input schema. ``path`` is a JSON pointer to the offending value."""
+
+    code = "usage.arguments"
+
+    def __init__(self, what: str, *, path: str = "", server: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.path = path
+
+
+class NotSupported(UsageError):
+    """The server, its era or the transport does not offer what was asked for."""
+
+    code = "usage.not_supported"
+
+
+class CannotConnect(DragomanError):
+    """No conversation with the server came about."""
+
+    code = "connect.failed"
+    default_hint = "Check that the server runs and that its address is right."
+
+
+class ServerExited(CannotConnect):
+    """The server's process ended before or during the handshake.
+
+    ``returncode`` is its exit status (negative: the signal that ended it), ``stderr`` the last text it wrote there.
+    """
+
+    code = "connect.exited"
+    default_hint = "Run the command by hand to see why."
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        returncode: int | None = None,
+        stderr: str = "",
+        server: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.returncode = returncode
+        self.stderr = stderr
+
+    def __str__(self) -> str:
+        tail = self.stderr.strip()
+        return f"{super().__str__()}\nIts last words on stderr:\n{tail}" if tail else super().__str__()
+
+
+class HandshakeFailed(CannotConnect):
+    """The server is there, but did not answer the opening of the conversation as any revision tells."""
+
+    code = "connect.handshake"
+    default_hint = "Check that it is an MCP server; a pin to one protocol version may help."
+
+
+class VersionMismatch(CannotConnect):
+    """The server and this client share no protocol version. ``supported`` lists the server's."""
+
+    code = "connect.version"
+    default_hint = "Update the server, or remove the version pin."
+
+    def __init__(
+        self, what: str, *, supported: Sequence[str] = (), server: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.supported = tuple(supported)
+
+
+class ConnectionLost(DragomanError):
+    """The connection broke and the request had not been sent: it is safe to try again.
+
+    ``stderr`` holds the last text a stdio server wrote there.
+    """
+
+    code = "connection.lost"
+    default_hint = "Connect again and retry; the request was not sent."
+
+    def __init__(
+        self, what: str, *, stderr: str = "", server: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.stderr = stderr
+
+
+class ConnectionClosed(ConnectionLost):
+    """The connection was closed on this side."""
+
+    code = "connection.closed"
+    default_hint = "Open a new connection."
+
+
+class OutcomeUnknown(DragomanError):
+    """The request was sent and its answer was lost: the server may or may not have done the work.
+
+    It is never replayed silently. ``method`` is the request's method, ``stderr`` the last text of a stdio server.
+    """
+
+    code = "call.outcome_unknown"
+    default_hint = "It may have taken effect: check before you repeat it."
+
+    def __init__(
+        self, what: str, *, method: str = "", stderr: str = "", server: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.method = method
+        self.stderr = stderr
+
+
+class RequestTimeout(DragomanError):
+    """No answer came in time; the server was told to stop. ``timeout`` is in seconds."""
+
+    code = "call.timeout"
+    default_hint = "Give it more time (timeout=…), or look whether the server is stuck."
+
+    def __init__(
+        self, what: str, *, timeout: float = 0.0, method: str = "", server: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.timeout = timeout
+        self.method = method
+
+
+class HttpError(DragomanError):
+    """The server answered with an HTTP status that carries no protocol answer.
+
+    ``status`` is the HTTP status, ``body`` the first 2,000 characters of what came with it, ``retry_after`` the
+    seconds that the server asked to wait (None: it did not say), ``challenges`` the ``WWW-Authenticate`` headers.
+    """
+
+    code = "http.status"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        status: int,
+        body: str = "",
+        retry_after: float | None = None,
+        challenges: Sequence[str] = (),
+        server: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.status = status
+        self.body = body
+        self.retry_after = retry_after
+        self.challenges = tuple(challenges)
+
+
+class LoginRequired(HttpError):
+    """401: the server wants to know who asks."""
+
+    code = "auth.login_required"
+    default_hint = "Log in, or give credentials in the server's headers."
+
+
+class AccessDenied(HttpError):
+    """403: the credentials do not allow this."""
+
+    code = "auth.denied"
+    default_hint = "Ask for access, or use other credentials."
+
+
+class RateLimited(HttpError):
+    """429: too many requests; wait ``retry_after`` seconds."""
+
+    code = "http.rate_limited"
+    default_hint = "Wait, then try again."
+
+
+class Unavailable(HttpError):
+    """502, 503 or 504: the server can't answer now."""
+
+    code = "http.unavailable"
+    default_hint = "Try again later."
+
+
+class ServerError(DragomanError):
+    """The server answered the request with a JSON-RPC error.
+
+    ``rpc_code``, ``rpc_message`` and ``data`` are the error object's members.
+    """
+
+    code = "server.error"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        rpc_code: int,
+        rpc_message: str = "",
+        data: object = None,
+        method: str = "",
+        server: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.rpc_code = rpc_code
+        self.rpc_message = rpc_message
+        self.data = data
+        self.method = method
+
+
+class MethodNotFound(ServerError):
+    """-32601: the server does not know the method."""
+
+    code = "server.method_not_found"
+
+
+class InvalidParams(ServerError):
+    """-32602: the server refuses the parameters (an unknown tool counts as one)."""
+
+    code = "server.invalid_params"
+
+
+class ResourceNotFound(InvalidParams):
+    """The resource is not there: -32002 before 2026-07-28, -32602 since."""
+
+    code = "server.resource_not_found"
+
+
+class UrlElicitationRequired(ServerError):
+    """-32042: the server wants the user to visit pages before it goes on. ``data`` lists them."""
+
+    code = "server.url_elicitation_required"
+    default_hint = "Open the addresses it names, then call again."
+
+
+class TaskFailed(DragomanError):
+    """A task ended ``failed`` or ``cancelled``, or the server forgot it. ``task_id`` names it, ``status`` tells how."""
+
+    code = "task.failed"
+
+    def __init__(
+        self, what: str, *, task_id: str, status: str, server: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.task_id = task_id
+        self.status = status
+
+
+class ProtocolError(DragomanError):
+    """The server broke the protocol; only the request concerned fails."""
+
+    code = "protocol"
+    default_hint = "Report it to the server's makers."
+
+
+class MalformedMessage(ProtocolError):
+    """What came is no JSON-RPC message. ``excerpt`` holds its first 200 bytes, made printable."""
+
+    code = "protocol.malformed"
+
+    def __init__(self, what: str, *, excerpt: str = "", server: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.excerpt = excerpt
+
+
+class MessageTooLarge(ProtocolError):
+    """A message went over ``limit`` bytes and was dropped."""
+
+    code = "protocol.too_large"
+    default_hint = "Raise max_message_bytes for this server if you expect results of that size."
+
+    def __init__(self, what: str, *, limit: int, server: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.limit = limit
+
+
+class UnknownResultType(ProtocolError):
+    """The result has a ``resultType`` that this client does not know. ``result_type`` is it."""
+
+    code = "protocol.result_type"
+
+    def __init__(self, what: str, *, result_type: str, server: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.result_type = result_type
+
+
+class InvalidResult(ProtocolError):
+    """The result does not fit the specification, or not the tool's own output schema. ``path`` is a JSON pointer."""
+
+    code = "protocol.invalid_result"
+
+    def __init__(self, what: str, *, path: str = "", server: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.path = path
+
+
+class TooManyRounds(ProtocolError):
+    """The server asked for input more often than the bound allows. ``rounds`` is the bound."""
+
+    code = "protocol.too_many_rounds"
+
+    def __init__(self, what: str, *, rounds: int, server: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.rounds = rounds
+
+
+#: HTTP statuses with an error class of their own; the rest are plain ``HttpError``.
+HTTP_ERRORS: Mapping[int, type[HttpError]] = {
+    401: LoginRequired,
+    403: AccessDenied,
+    429: RateLimited,
+    502: Unavailable,
+    503: Unavailable,
+    504: Unavailable,
+}
+
+#: JSON-RPC codes with an error class of their own; the rest are plain ``ServerError``.
+RPC_ERRORS: Mapping[int, type[ServerError]] = {
+    -32601: MethodNotFound,
+    -32602: InvalidParams,
+    -32002: ResourceNotFound,
+    -32042: UrlElicitationRequired,
+}

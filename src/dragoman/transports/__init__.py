@@ -1,0 +1,1 @@
+"""Bytes in, bytes out: one file for each way to reach a server, all behind `base.Transport`."""
