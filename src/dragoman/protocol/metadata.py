@@ -1,0 +1,99 @@
+"""What every request says about its sender: the ``_meta`` member of both eras, and the client's capabilities.
+
+Pure. The stateless era repeats version, identity and capabilities on each request; that part is encoded once.
+Source: 2026-07-28 basic/index#meta, basic/patterns/progress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from dragoman.protocol.jsonrpc import RequestId, encode
+from dragoman.protocol.tasks import TASKS_EXTENSION
+
+__all__ = ["ClientInfo", "Offers", "RequestMetadata"]
+
+_PREFIX: Final = "io.modelcontextprotocol/"
+
+
+class ClientInfo(Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """Who this client says it is."""
+
+    name: str
+    version: str
+    title: str | None = None
+    website_url: str | None = None
+
+
+class Offers(Struct, frozen=True, kw_only=True):
+    """What the client's side can do for servers; each is told only if someone is there to do it."""
+
+    sampling: bool = False
+    sampling_tools: bool = False
+    elicitation_form: bool = False
+    elicitation_url: bool = False
+    roots: bool = False
+    tasks: bool = True
+    extensions: Mapping[str, Any] = {}
+    experimental: Mapping[str, Any] = {}
+
+    def capabilities(self, *, stateless: bool) -> dict[str, Any]:
+        """Give the ``ClientCapabilities`` object for one era."""
+        told: dict[str, Any] = {}
+        if self.sampling:
+            told["sampling"] = {"tools": {}} if self.sampling_tools else {}
+        if self.elicitation_form or self.elicitation_url:
+            modes = {"form": self.elicitation_form, "url": self.elicitation_url}
+            told["elicitation"] = {mode: {} for mode, offered in modes.items() if offered}
+        if self.roots:
+            told["roots"] = {} if stateless else {"listChanged": True}
+        extensions = dict(self.extensions)
+        if self.tasks and stateless:
+            extensions.setdefault(TASKS_EXTENSION, {})
+        if extensions:
+            told["extensions"] = extensions
+        if self.experimental:
+            told["experimental"] = dict(self.experimental)
+        return told
+
+
+class RequestMetadata:
+    """Builds ``_meta`` for requests of one negotiated version.
+
+    ``log_level`` opts in to log lines per request in the stateless era; None leaves them off.
+    """
+
+    __slots__ = ("_fixed", "log_level")
+
+    def __init__(self, version: str | None, client: ClientInfo, offers: Offers) -> None:
+        self.log_level: str | None = None
+        self._fixed = b""
+        if version is not None:
+            self._fixed = encode(
+                {
+                    f"{_PREFIX}protocolVersion": version,
+                    f"{_PREFIX}clientInfo": client,
+                    f"{_PREFIX}clientCapabilities": offers.capabilities(stateless=True),
+                }
+            )[1:-1]
+
+    def params(self, members: bytes, progress_token: RequestId | None, extra: Mapping[str, Any] | None) -> bytes:
+        """Give a request's ``params`` object. ``members`` are its own members as JSON without braces."""
+        meta = self._fixed
+        if progress_token is not None or extra or (self.log_level is not None and meta):
+            meta = self._with_more(progress_token, extra)
+        if not meta:
+            return b"{%b}" % members if members else b""
+        return b'{%b,"_meta":{%b}}' % (members, meta) if members else b'{"_meta":{%b}}' % meta
+
+    def _with_more(self, progress_token: RequestId | None, extra: Mapping[str, Any] | None) -> bytes:
+        more: dict[str, Any] = {k: v for k, v in (extra or {}).items() if not k.startswith(_PREFIX)}
+        if progress_token is not None:
+            more["progressToken"] = progress_token
+        if self.log_level is not None and self._fixed:
+            more[f"{_PREFIX}logLevel"] = self.log_level
+        added = encode(more)[1:-1]
+        return b"%b,%b" % (self._fixed, added) if self._fixed and added else self._fixed or added
