@@ -54,7 +54,7 @@ types: setup ## pyright, strict
 
 floors: setup ## imports only go down
 	@echo "floors: import-linter"
-	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 # Without a network the parts in .tools may be missing: their tests then say so and skip. Under CI that is a failure.
 test: setup ## everything that has to pass
