@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from dragoman.version import VERSION
+
 if TYPE_CHECKING:
     from dragoman.config.model import ServerConfig, Tls
     from dragoman.errors import DragomanError
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DragomanError", "Server", "ServerConfig", "Tls", "__version__", "connect"]
 
-__version__: Final = "0.1.0"
+__version__: Final = VERSION
 
 _HOMES: Final = {
     "DragomanError": "dragoman.errors",

@@ -1,0 +1,164 @@
+"""Requests that may take several rounds: questions answered in between, lost HTTP sessions begun anew.
+
+It stands between `server.Server` and `connection.Connection`. It knows result types, not results.
+Source: 2026-07-28 basic/patterns/mrtr; 2025-11-25 basic/transports#session-management.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from msgspec import Raw
+
+from dragoman.errors import InvalidResult, ServerError, SessionExpired, TooManyRounds, UnknownResultType
+from dragoman.protocol.input_required import MAX_ROUNDS, InputRequest, InputRequired, next_round, read_input_required
+from dragoman.protocol.lifecycle import HEADER_MISMATCH
+from dragoman.protocol.results import result_type
+from dragoman.server.callbacks import QuestionContext, Refusal
+from dragoman.server.connection import Connection, ProgressHandler
+from dragoman.server.negotiation import reinitialize
+
+__all__ = ["Calls"]
+
+#: Only these may be answered with questions.
+_MAY_ASK: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
+
+
+class Calls:
+    """Makes requests on one connection. ``version`` is the agreed revision, needed to begin a session anew."""
+
+    def __init__(self, connection: Connection, version: str) -> None:
+        self.connection = connection
+        self._version = version
+        self._renewing = asyncio.Lock()
+        self._sessions = 0
+
+    async def simple(
+        self,
+        method: str,
+        members: bytes = b"",
+        *,
+        name: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        on_progress: ProgressHandler | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Raw:
+        """Make a request of one round, whatever its result type.
+
+        An HTTP session that the server has dropped is begun anew, once, and the request sent again: the server said
+        that it did not process it.
+        """
+        session = self._sessions
+        request = self.connection.request
+        try:
+            return await request(
+                method, members, name=name, headers=headers, timeout=timeout, on_progress=on_progress, meta=meta
+            )
+        except SessionExpired:
+            await self._renew(session)
+        return await request(
+            method, members, name=name, headers=headers, timeout=timeout, on_progress=on_progress, meta=meta
+        )
+
+    async def call(
+        self,
+        method: str,
+        members: bytes,
+        *,
+        name: str,
+        headers: Mapping[str, str] | None = None,
+        relist: Callable[[], Awaitable[Mapping[str, str] | None]] | None = None,
+        on_task: Callable[[Raw], Awaitable[Raw]] | None = None,
+        timeout: float | None = None,
+        on_progress: ProgressHandler | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Raw:
+        """Make a request and answer the server's questions until it gives a complete result.
+
+        ``relist`` gives fresh headers after the server found them wrong; ``on_task`` follows a task to its result.
+
+        Raises:
+            TooManyRounds: the server asked more than `MAX_ROUNDS` times.
+            UnknownResultType: the result is of a type that this client does not know.
+        """
+        round_members = members
+        for _ in range(MAX_ROUNDS + 1):
+            try:
+                raw = await self.simple(
+                    method,
+                    round_members,
+                    name=name,
+                    headers=headers,
+                    timeout=timeout,
+                    on_progress=on_progress,
+                    meta=meta,
+                )
+            except ServerError as error:
+                if relist is None or error.rpc_code != HEADER_MISMATCH:
+                    raise
+                headers, relist = await relist(), None
+                continue
+            kind = result_type(raw)
+            if kind == "complete":
+                return raw
+            if kind == "task" and on_task is not None:
+                return await on_task(raw)
+            if kind != "input_required" or method not in _MAY_ASK:
+                raise self._unknown(method, kind)
+            asked = read_input_required(raw)
+            answers = await self.answer(asked.input_requests or {}, during=method)
+            round_members = members + next_round(asked, answers)
+            await self._breathe(asked)
+        raise TooManyRounds(
+            f"{method} asked for input {MAX_ROUNDS} times without coming to an end",
+            rounds=MAX_ROUNDS,
+            server=self.connection.config.name,
+        )
+
+    async def answer(self, questions: Mapping[str, InputRequest], *, during: str) -> dict[str, Raw]:
+        """Answer all questions of one round side by side, through the same handlers as a server's own requests.
+
+        Raises:
+            InvalidResult: a question is none that a client answers, or nobody is there to answer it.
+        """
+
+        async def one(key: str, question: InputRequest) -> tuple[str, Raw]:
+            context = QuestionContext(self.connection.config.name, question.method, during)
+            try:
+                return key, Raw(await self.connection.ask(question.params, context))
+            except Refusal as refusal:
+                raise InvalidResult(
+                    f"{during} asks for {question.method}, which can't be answered: {refusal.message}",
+                    server=self.connection.config.name,
+                    hint="Give connect() a handler for it.",
+                ) from refusal
+
+        tasks = [asyncio.create_task(one(key, question)) for key, question in questions.items()]
+        try:
+            return dict(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    @staticmethod
+    async def _breathe(asked: InputRequired) -> None:
+        """Yield between rounds without questions, so that a server that loops does not hold the event loop."""
+        if not asked.input_requests:
+            await asyncio.sleep(0)
+
+    def _unknown(self, method: str, kind: str) -> UnknownResultType:
+        return UnknownResultType(
+            f"{method} was answered with a result of type {kind!r}, which this client does not know",
+            result_type=kind,
+            server=self.connection.config.name,
+        )
+
+    async def _renew(self, session: int) -> None:
+        """Begin a new HTTP session, unless another caller has done so since ``session`` was current."""
+        async with self._renewing:
+            if session == self._sessions:
+                await reinitialize(self.connection, self._version)
+                self._sessions += 1

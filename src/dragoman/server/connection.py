@@ -1,0 +1,510 @@
+"""Joins the pure session to a transport: futures, the one alarm clock, incoming messages, cancellation.
+
+It knows no method of the protocol beyond cancellation, progress and ping; it neither negotiates nor reconnects.
+Everything here runs in the event loop's thread, and nothing here belongs to the task that made it: any task may
+call, cancel and close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio import CancelledError, Future, Task
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from dragoman.config.model import ServerConfig
+from dragoman.errors import (
+    RPC_ERRORS,
+    ConnectionClosed,
+    ConnectionLost,
+    DragomanError,
+    MalformedMessage,
+    OutcomeUnknown,
+    RequestTimeout,
+    ServerError,
+)
+from dragoman.protocol.jsonrpc import (
+    INTERNAL_ERROR,
+    Envelope,
+    ErrorObject,
+    RequestId,
+    decode,
+    decode_batch,
+    encode,
+    encode_error,
+    encode_notification,
+    encode_request,
+    encode_result,
+    excerpt,
+    guess_id,
+)
+from dragoman.protocol.kept import decode as decode_kept
+from dragoman.protocol.metadata import ClientInfo, RequestMetadata
+from dragoman.protocol.session import NEVER, Exchange, Session
+from dragoman.protocol.types import LogMessage, Progress
+from dragoman.server.callbacks import Callbacks, QuestionContext, Refusal, settle
+from dragoman.transports.base import Outgoing, Transport
+
+__all__ = ["Connection", "ProgressHandler"]
+
+log: Final = logging.getLogger("dragoman")
+
+ProgressHandler: TypeAlias = Callable[[Progress], Any]
+
+#: A server may have this many questions open at once; more are refused.
+_MAX_QUESTIONS: Final = 64
+_EXCERPT_ENDS: Final = 512
+
+
+class _Cancelled(Struct, rename="camel"):
+    request_id: RequestId | None = None
+
+
+class _Token(Struct, rename="camel"):
+    progress_token: RequestId | None = None
+
+
+class _Waiter:
+    """Where a caller waits: the future of its answer, and its task while the transport holds it."""
+
+    __slots__ = ("cancelling", "future", "interrupted", "task")
+
+    def __init__(self, future: Future[Raw | DragomanError]) -> None:
+        self.future = future
+        self.task: Task[Any] | None = None
+        self.cancelling = 0
+        self.interrupted = False
+
+    def settle(self, outcome: Raw | DragomanError) -> None:
+        if not self.future.done():
+            self.future.set_result(outcome)
+
+    def interrupt(self, error: DragomanError) -> None:
+        """Wake the caller with an error, even from within the transport."""
+        if self.future.done():
+            return
+        self.future.set_result(error)
+        if self.task is not None:
+            self.interrupted = True
+            self.task.cancel()
+
+
+class Connection:
+    """One conversation over one transport; the transport's inbox.
+
+    ``on_change`` hears notifications that tell of changes; ``on_lost`` is called once when the transport is gone.
+    """
+
+    def __init__(self, config: ServerConfig, transport: Transport, callbacks: Callbacks, client: ClientInfo) -> None:
+        self.config = config
+        self.transport = transport
+        self.callbacks = callbacks
+        self.client = client
+        self.metadata = RequestMetadata(None, client, callbacks.offers())
+        self.tells_cancellation = True
+        self.opening = True
+        self.on_change: Callable[[str, Raw], None] | None = None
+        self.on_lost: Callable[[], None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._session: Session[_Waiter] = Session()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = NEVER
+        self._ended: DragomanError | None = None
+        self._end_seen = asyncio.Event()
+        self._tasks: set[Task[Any]] = set()
+        self._questions: dict[RequestId, Task[Any]] = {}
+        self._rubbish = 0
+        self._watched = callbacks.on_message is not None
+
+    @property
+    def ended(self) -> DragomanError | None:
+        """Why the connection is over; None while it lives."""
+        return self._ended
+
+    async def wait_ended(self) -> DragomanError | None:
+        """Wait until the connection is over and give why; None if it was closed on this side."""
+        await self._end_seen.wait()
+        return None if self._ended is None or isinstance(self._ended, ConnectionClosed) else self._refusal(self._ended)
+
+    async def request(
+        self,
+        method: str,
+        members: bytes = b"",
+        *,
+        name: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        on_progress: ProgressHandler | None = None,
+        meta: Mapping[str, Any] | None = None,
+        metadata: RequestMetadata | None = None,
+        lasting: bool = False,
+        on_sent: Callable[[int], None] | None = None,
+    ) -> Raw:
+        """Send a request and give its result.
+
+        ``members`` are the parameters as JSON without braces. ``timeout`` is in seconds (None: the configuration's);
+        a ``lasting`` request has none. ``on_sent`` learns the request's id before it is sent.
+
+        Raises:
+            ServerError: the server answered with an error.
+            RequestTimeout, ConnectionLost, OutcomeUnknown, HttpError, ProtocolError: see `dragoman.errors`.
+        """
+        if self._ended is not None:
+            raise self._refusal(self._ended)
+        patience = NEVER if lasting else (timeout if timeout is not None else self.config.timeout)
+        waiter = _Waiter(self._loop.create_future())
+        exchange = self._session.begin(method, waiter, self._loop.time(), patience, self.config.max_timeout)
+        number = exchange.id
+        token = None
+        if on_progress is not None:
+            exchange.on_progress = on_progress
+            token = number
+        if on_sent is not None:
+            on_sent(number)
+        if exchange.deadline < self._alarm_at:
+            self._set_alarm(exchange.deadline)
+        params = (metadata or self.metadata).params(members, token, meta)
+        data = encode_request(number, method, params)
+        if self._watched:
+            self._show("out", data)
+        try:
+            sending = self.transport.send(Outgoing(data, method, number, name, headers, lasting))
+            if sending is not None:
+                await self._send(sending, exchange)
+            outcome = waiter.future.result() if waiter.future.done() else await waiter.future
+        except CancelledError:
+            return self._cancelled(exchange)
+        except DragomanError as error:
+            outcome = waiter.future.result() if waiter.future.done() else error
+        finally:
+            self._session.pending.pop(number, None)
+        if type(outcome) is Raw:
+            return outcome
+        raise self._named(outcome)
+
+    async def _send(self, sending: Awaitable[None], exchange: Exchange[_Waiter]) -> None:
+        """Let the transport carry the caller's own task; time-outs and closing reach it there."""
+        waiter = exchange.waiter
+        task = _own_task()
+        waiter.task = task
+        waiter.cancelling = task.cancelling()
+        try:
+            await sending
+        finally:
+            waiter.task = None
+        if self.transport.exchanges and not waiter.future.done():
+            what = f"the stream of {exchange.method} ended without an answer"
+            waiter.settle(OutcomeUnknown(what, method=exchange.method))
+
+    def _cancelled(self, exchange: Exchange[_Waiter]) -> Raw:
+        """Tell our own interruption (time-out, closing) from the caller's cancellation, which goes on."""
+        waiter = exchange.waiter
+        if waiter.interrupted and _own_task().uncancel() <= waiter.cancelling:
+            outcome = waiter.future.result()
+            if isinstance(outcome, Raw):
+                return outcome
+            raise self._named(outcome) from None
+        if exchange.id in self._session.pending:
+            self._tell_cancelled(exchange, "the caller gave up")
+        raise CancelledError
+
+    def _tell_cancelled(self, exchange: Exchange[_Waiter], reason: str) -> None:
+        if exchange.method == "initialize" or not self.tells_cancellation or self._ended is not None:
+            return
+        self.notify("notifications/cancelled", encode({"requestId": exchange.id, "reason": reason})[1:-1])
+
+    def notify(self, method: str, members: bytes = b"") -> None:
+        """Send a notification without waiting; if it can't be sent, that is logged."""
+        if self._ended is None:
+            data = encode_notification(method, self.metadata.params(members, None, None))
+            self._post(Outgoing(data, method))
+
+    async def notify_and_wait(self, method: str, members: bytes = b"") -> None:
+        """Send a notification and wait until the transport has taken it.
+
+        Raises:
+            ConnectionLost, HttpError: it was not taken.
+        """
+        if self._ended is not None:
+            raise self._refusal(self._ended)
+        data = encode_notification(method, self.metadata.params(members, None, None))
+        if self._watched:
+            self._show("out", data)
+        sending = self.transport.send(Outgoing(data, method))
+        if sending is not None:
+            await sending
+
+    def _post(self, message: Outgoing) -> None:
+        if self._watched:
+            self._show("out", message.data)
+        try:
+            sending = self.transport.send(message)
+        except DragomanError as error:
+            log.debug("%s: could not send %s (%s)", self.config.name, message.method or "an answer", error.what)
+            return
+        if sending is not None:
+            self._start(self._finish_sending(sending, message))
+
+    async def _finish_sending(self, sending: Awaitable[None], message: Outgoing) -> None:
+        try:
+            await sending
+        except DragomanError as error:
+            log.debug("%s: could not send %s (%s)", self.config.name, message.method or "an answer", error.what)
+
+    # The inbox: what the transport tells.
+
+    def message_received(self, data: bytes, request_id: RequestId | None = None) -> None:
+        """See `Inbox`."""
+        if self._watched:
+            self._show("in", data)
+        try:
+            envelope = decode(data)
+        except MalformedMessage as error:
+            self._unreadable(data, error, request_id)
+            return
+        self._received(envelope, request_id)
+
+    def _received(self, envelope: Envelope, request_id: RequestId | None) -> None:
+        if envelope.method is not UNSET:
+            if envelope.id is UNSET or envelope.id is None:
+                self._notified(envelope.method, Raw(b"{}") if envelope.params is UNSET else envelope.params)
+            else:
+                self._asked(envelope.id, envelope.method, envelope.params, request_id)
+            return
+        answered = request_id if envelope.id is UNSET or envelope.id is None else envelope.id
+        exchange = self._session.match(answered)
+        if exchange is None:
+            log.debug("%s: an answer to nobody (id %r)", self.config.name, answered)
+        elif envelope.result is not UNSET:
+            exchange.waiter.settle(envelope.result)
+        elif envelope.error is not UNSET:
+            exchange.waiter.settle(self.server_error(envelope.error, exchange.method))
+
+    def request_failed(self, request_id: RequestId, error: DragomanError) -> None:
+        """See `Inbox`."""
+        exchange = self._session.match(request_id)
+        if exchange is not None:
+            exchange.waiter.settle(error)
+
+    def message_rejected(self, error: DragomanError, request_id: RequestId | None = None) -> None:
+        """See `Inbox`."""
+        self._count_rubbish(error)
+        if request_id is not None:
+            self.request_failed(request_id, error)
+
+    def connection_lost(self, error: DragomanError) -> None:
+        """See `Inbox`."""
+        self._end(error, told=error.what)
+
+    def _unreadable(self, data: bytes, error: MalformedMessage, request_id: RequestId | None) -> None:
+        if data.lstrip()[:1] == b"[":
+            try:
+                batch = decode_batch(data)
+            except MalformedMessage:
+                batch = []
+            for part in batch:
+                try:
+                    self._received(decode(part), request_id)
+                except MalformedMessage as bad:
+                    self._count_rubbish(bad)
+            if batch:
+                return
+        self._count_rubbish(error)
+        answered = guess_id(data[:_EXCERPT_ENDS], data[-_EXCERPT_ENDS:]) if request_id is None else request_id
+        if answered is not None:
+            self.request_failed(answered, error)
+
+    def _count_rubbish(self, error: DragomanError) -> None:
+        """Log what was dropped, ever more rarely: a flood of rubbish must not become a flood of log lines."""
+        self._rubbish += 1
+        if self._rubbish & (self._rubbish - 1) == 0:
+            shown = getattr(error, "excerpt", "")
+            log.warning("%s: dropped a message, %d so far: %s %s", self.config.name, self._rubbish, error.what, shown)
+
+    # Notifications and questions.
+
+    def _notified(self, method: str, params: Raw) -> None:
+        try:
+            if method == "notifications/progress":
+                self._progressed(params)
+            elif method == "notifications/message":
+                if self.callbacks.on_log is not None:
+                    self._call(self.callbacks.on_log, decode_kept(LogMessage, params, "a log message"))
+            elif method == "notifications/cancelled":
+                self._cancelled_by_server(params)
+            else:
+                if self.on_change is not None:
+                    self.on_change(method, params)
+                if self.callbacks.on_notification is not None:
+                    self._call(self.callbacks.on_notification, method, msgspec.json.decode(params))
+        except (DragomanError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._count_rubbish(MalformedMessage(f"{method}: {error}", excerpt=excerpt(bytes(params))))
+
+    def _progressed(self, params: Raw) -> None:
+        exchange = self._session.find(msgspec.json.decode(params, type=_Token).progress_token)
+        if exchange is None:
+            return
+        self._session.touch(exchange, self._loop.time())
+        if exchange.on_progress is not None:
+            self._call(exchange.on_progress, decode_kept(Progress, params, "a progress notification"))
+
+    def _cancelled_by_server(self, params: Raw) -> None:
+        cancelled = msgspec.json.decode(params, type=_Cancelled).request_id
+        question = self._questions.get(cancelled) if cancelled is not None else None
+        if question is not None:
+            question.cancel()
+            return
+        # A server ends a listen stream this way; for any other request it says that no answer will come.
+        exchange = self._session.find(cancelled)
+        if exchange is not None and exchange.method == "subscriptions/listen":
+            self._session.pending.pop(exchange.id, None)
+            exchange.waiter.interrupt(ConnectionLost("the server ended the subscription"))
+
+    def _call(self, handler: Callable[..., Any], *arguments: object) -> None:
+        """Call a user's handler; what it raises is logged and hurts nobody."""
+        try:
+            value = handler(*arguments)
+        except Exception:
+            log.exception("%s: a handler failed", self.config.name)
+            return
+        if value is not None:
+            self._start(self._settle(value))
+
+    async def _settle(self, value: object) -> None:
+        try:
+            await settle(value)
+        except Exception:
+            log.exception("%s: a handler failed", self.config.name)
+
+    def _show(self, direction: str, data: bytes) -> None:
+        if self.callbacks.on_message is not None:
+            self._call(self.callbacks.on_message, direction, data)
+
+    def _asked(self, number: RequestId, method: str, params: Raw | UnsetType, during: RequestId | None) -> None:
+        if method == "ping":
+            self._post(Outgoing(encode_result(number, b"{}")))
+            return
+        if len(self._questions) >= _MAX_QUESTIONS or number in self._questions:
+            self._post(Outgoing(encode_error(number, INTERNAL_ERROR, "too many questions at once")))
+            return
+        exchange = self._session.find(during)
+        context = QuestionContext(self.config.name, method, exchange.method if exchange else None)
+        task = self._start(self._answer(number, Raw(b"{}") if params is UNSET else params, context))
+        self._questions[number] = task
+
+    async def _answer(self, number: RequestId, params: Raw, context: QuestionContext) -> None:
+        self._session.pause(self._loop.time())
+        try:
+            data = encode_result(number, await self.callbacks.answer(params, context))
+        except Refusal as refusal:
+            data = encode_error(number, refusal.code, refusal.message)
+        finally:
+            self._questions.pop(number, None)
+            self._session.resume(self._loop.time())
+            self._set_alarm(self._session.next_deadline())
+        self._post(Outgoing(data))
+
+    async def ask(self, params: Raw, context: QuestionContext) -> bytes:
+        """Let the handlers answer a question that came within a result; nobody's clock runs meanwhile."""
+        self._session.pause(self._loop.time())
+        try:
+            return await self.callbacks.answer(params, context)
+        finally:
+            self._session.resume(self._loop.time())
+            self._set_alarm(self._session.next_deadline())
+
+    # Time, and the end.
+
+    def _set_alarm(self, when: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._alarm_at = when
+        if when != NEVER:
+            self._alarm = self._loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        for exchange in self._session.expired(self._loop.time()):
+            self._tell_cancelled(exchange, "time-out")
+            told = f"no answer to {exchange.method} within {exchange.timeout:g} s"
+            exchange.waiter.interrupt(
+                RequestTimeout(told, timeout=exchange.timeout, method=exchange.method, server=self.config.name)
+            )
+        self._set_alarm(self._session.next_deadline())
+
+    def _end(self, error: DragomanError, *, told: str) -> None:
+        if self._ended is not None:
+            return
+        self._ended = error
+        self._end_seen.set()
+        self._set_alarm(NEVER)
+        for exchange in self._session.drain():
+            exchange.waiter.interrupt(error if self.opening else self._fate(exchange, error, told))
+        for task in self._others():
+            task.cancel()
+        if self.on_lost is not None:
+            self.on_lost()
+
+    def _fate(self, exchange: Exchange[_Waiter], error: DragomanError, told: str) -> DragomanError:
+        stderr = getattr(error, "stderr", "")
+        what = f"the answer to {exchange.method} was lost: {told}"
+        return OutcomeUnknown(what, method=exchange.method, stderr=stderr, server=self.config.name)
+
+    async def aclose(self) -> None:
+        """End the conversation and close the transport; calls under way raise `OutcomeUnknown`. Safe to repeat."""
+        self._end(ConnectionClosed("the connection was closed", server=self.config.name), told="closed on this side")
+        await self.transport.aclose()
+        if others := self._others():
+            await asyncio.gather(*others, return_exceptions=True)
+
+    def _others(self) -> list[Task[Any]]:
+        """Give the tasks at work here, without the one that asks: a handler may close its own connection."""
+        own = asyncio.current_task() if self._tasks else None
+        return [task for task in self._tasks if task is not own]
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> Task[None]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # Errors.
+
+    def server_error(self, told: ErrorObject, method: str) -> ServerError:
+        """Give the exception for an error object that the server answered ``method`` with."""
+        data: object = None
+        if told.data is not UNSET:
+            try:
+                data = msgspec.json.decode(told.data)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                data = bytes(told.data)
+        kind = RPC_ERRORS.get(told.code, ServerError)
+        what = f"{method} was answered with error {told.code}: {told.message or 'no message'}"
+        return kind(
+            what, rpc_code=told.code, rpc_message=told.message, data=data, method=method, server=self.config.name
+        )
+
+    def _named(self, error: DragomanError) -> DragomanError:
+        if error.server is None:
+            error.server = self.config.name
+        return error
+
+    def _refusal(self, ended: DragomanError) -> DragomanError:
+        """Give a new error for each caller that comes after the end."""
+        if isinstance(ended, ConnectionClosed):
+            return ConnectionClosed(ended.what, server=self.config.name)
+        if self.opening:
+            return ended
+        return ConnectionLost(ended.what, stderr=getattr(ended, "stderr", ""), server=self.config.name)
+
+
+def _own_task() -> Task[Any]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("requests are made from within a task")
+    return task

@@ -1,0 +1,394 @@
+"""`Server`: one server as callers hold it, with a method for each thing that the protocol lets a client do.
+
+It turns Python values into a request's members and bytes into typed results. Everything about futures and time is
+`connection`'s, rounds and tasks are `calls`', changes are `subscriptions`'.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final, Self, TypeVar
+
+from msgspec import Raw
+
+from dragoman.config.model import ServerConfig
+from dragoman.errors import InvalidResult, NotSupported
+from dragoman.protocol.changes import ChangeFilter
+from dragoman.protocol.jsonrpc import encode
+from dragoman.protocol.kept import Kept, decode
+from dragoman.protocol.lifecycle import Agreement, Verdict
+from dragoman.protocol.results import ToolResult
+from dragoman.protocol.tasks import Task
+from dragoman.protocol.types import (
+    Completion,
+    LogLevel,
+    Prompt,
+    PromptReference,
+    PromptResult,
+    ReadResult,
+    Resource,
+    ResourceReference,
+    ResourceTemplate,
+    ServerCapabilities,
+    ServerInfo,
+    Tool,
+)
+from dragoman.protocol.versions import Era
+from dragoman.server.calls import Calls
+from dragoman.server.connection import Connection, ProgressHandler
+from dragoman.server.listing import list_all
+from dragoman.server.subscriptions import Listening, Subscriptions
+from dragoman.server.tasks import TaskHandle, list_tasks
+from dragoman.server.toolbox import Toolbox
+
+__all__ = ["Server"]
+
+log: Final = logging.getLogger("dragoman")
+
+K = TypeVar("K", bound=Kept)
+
+
+class Server:
+    """One connected server. Made by `dragoman.connect`; every method may be called from any task, at any time.
+
+    All methods that ask the server raise, besides what they name: `ServerError` (it answered with an error),
+    `RequestTimeout`, `ConnectionLost` (nothing was sent), `OutcomeUnknown` (sent, answer lost), `HttpError` and
+    `ProtocolError`. Time-outs are in seconds; None means the configuration's.
+    """
+
+    def __init__(self, connection: Connection, agreement: Agreement, close: Callable[[], Awaitable[None]]) -> None:
+        self._connection = connection
+        self._agreement = agreement
+        self._close = close
+        self._calls = Calls(connection, agreement.version)
+        self._subscriptions = Subscriptions(connection, self._calls, agreement)
+        self._toolbox = Toolbox(
+            connection.config.name,
+            mirrors=connection.transport.exchanges and agreement.era == "stateless",
+            validates=connection.config.validate_results,
+        )
+        self._problems: dict[str, list[str]] = {}
+
+    # What it is.
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration."""
+        return self._connection.config.name
+
+    @property
+    def config(self) -> ServerConfig:
+        """How it is reached."""
+        return self._connection.config
+
+    @property
+    def info(self) -> ServerInfo:
+        """What it says it is; not verified by anyone."""
+        return self._agreement.info
+
+    @property
+    def capabilities(self) -> ServerCapabilities:
+        """What it offers."""
+        return self._agreement.capabilities
+
+    @property
+    def protocol_version(self) -> str:
+        """The revision that both sides agreed on."""
+        return self._agreement.version
+
+    @property
+    def era(self) -> Era:
+        """``handshake`` or ``stateless``."""
+        return self._agreement.era
+
+    @property
+    def instructions(self) -> str | None:
+        """Its guidance for models."""
+        return self._agreement.instructions
+
+    @property
+    def transport_kind(self) -> str:
+        """The transport in use; ``sse`` if the old HTTP+SSE one had to be taken."""
+        return self._connection.transport.kind
+
+    @property
+    def verdict(self) -> Verdict:
+        """What was agreed, to pass as ``remembered`` to a later `connect`."""
+        return Verdict(self._agreement.version, self._connection.transport.kind)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether requests can be sent."""
+        return self._connection.ended is None
+
+    @property
+    def problems(self) -> list[str]:
+        """What was wrong with entries that the last listings left out."""
+        return [problem for listed in self._problems.values() for problem in listed]
+
+    def last_words(self) -> str:
+        """Give what a stdio server last wrote to stderr, at most 64 KiB."""
+        return self._connection.transport.last_words()
+
+    # Tools.
+
+    async def list_tools(self) -> list[Tool]:
+        """Give all tools, over all pages; a broken or (over HTTP) wrongly annotated tool is left out and logged."""
+        tools = await self._list("tools/list", "tools", Tool, self.capabilities.tools)
+        kept, problems = self._toolbox.fill(tools)
+        self._note("tools/list", [*self._problems.get("tools/list", []), *problems])
+        return kept
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressHandler | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> ToolResult:
+        """Call a tool and give its result, however many rounds or however long a task that takes.
+
+        A tool's own failure is a result with `is_error`, not an exception. ``timeout`` bounds the wait for an answer
+        or progress. Source: 2026-07-28 server/tools.
+
+        Raises:
+            InvalidResult: the result does not fit the tool's output schema.
+        """
+        if self._toolbox.wants_task(name, self.protocol_version):
+            return await (await self.start_task(name, arguments, timeout=timeout, meta=meta)).result()
+        members = b'"name":%b,"arguments":%b' % (encode(name), encode(arguments or {}))
+        raw = await self._calls.call(
+            "tools/call",
+            members,
+            name=name,
+            headers=self._toolbox.headers(name, arguments) if self._toolbox.mirrors else None,
+            relist=self._relisted_headers(name, arguments) if self._toolbox.mirrors else None,
+            on_task=self._follow,
+            timeout=timeout,
+            on_progress=on_progress,
+            meta=meta,
+        )
+        result = ToolResult(raw)
+        if self._toolbox.validates:
+            await self._check(name, result)
+        return result
+
+    async def start_task(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        ttl: float | None = None,
+        timeout: float | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> TaskHandle:
+        """Call a tool as a task and give the handle at once. ``ttl`` is how long it should be kept, in seconds.
+
+        In the stateless era the server decides: if it answers directly, the handle has already ended.
+
+        Raises:
+            NotSupported: neither the era nor the server knows tasks.
+        """
+        members = b'"name":%b,"arguments":%b' % (encode(name), encode(arguments or {}))
+        return await TaskHandle.start(
+            self._calls,
+            self._agreement,
+            members,
+            name=name,
+            headers=self._toolbox.headers(name, arguments) if self._toolbox.mirrors else None,
+            ttl=ttl,
+            timeout=timeout,
+            meta=meta,
+        )
+
+    def task(self, task_id: str) -> TaskHandle:
+        """Give the handle of a task started earlier, perhaps by another process."""
+        return TaskHandle.resume(self._calls, self._agreement, task_id)
+
+    async def list_tasks(self) -> list[Task]:
+        """Give the tasks that the server keeps (2025-11-25 only).
+
+        Raises:
+            NotSupported: the revision or the server has no such list.
+        """
+        return await list_tasks(self._connection, self._agreement)
+
+    # Resources.
+
+    async def list_resources(self) -> list[Resource]:
+        """Give all resources, over all pages."""
+        return await self._list("resources/list", "resources", Resource, self.capabilities.resources)
+
+    async def list_resource_templates(self) -> list[ResourceTemplate]:
+        """Give all resource templates, over all pages."""
+        return await self._list(
+            "resources/templates/list", "resourceTemplates", ResourceTemplate, self.capabilities.resources
+        )
+
+    async def read_resource(self, uri: str, *, timeout: float | None = None) -> ReadResult:
+        """Read a resource.
+
+        Raises:
+            ResourceNotFound, InvalidParams: the server has no such resource (-32002 before 2026-07-28, -32602 since).
+        """
+        raw = await self._calls.call("resources/read", b'"uri":%b' % encode(uri), name=uri, timeout=timeout)
+        return decode(ReadResult, raw, f"what resource {uri} holds")
+
+    # Prompts and completion.
+
+    async def list_prompts(self) -> list[Prompt]:
+        """Give all prompts, over all pages."""
+        return await self._list("prompts/list", "prompts", Prompt, self.capabilities.prompts)
+
+    async def get_prompt(
+        self, name: str, arguments: Mapping[str, str] | None = None, *, timeout: float | None = None
+    ) -> PromptResult:
+        """Give a prompt with its arguments filled in; values are text."""
+        members = b'"name":%b,"arguments":%b' % (encode(name), encode(arguments or {}))
+        raw = await self._calls.call("prompts/get", members, name=name, timeout=timeout)
+        return decode(PromptResult, raw, f"prompt {name}")
+
+    async def complete(
+        self,
+        ref: PromptReference | ResourceReference,
+        argument: str,
+        value: str = "",
+        *,
+        context: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Completion:
+        """Suggest values for an argument of a prompt or a variable of a resource template.
+
+        ``value`` is what was typed so far, ``context`` the arguments already settled.
+        """
+        wire = (
+            {"type": "ref/prompt", "name": ref.name}
+            if isinstance(ref, PromptReference)
+            else {"type": "ref/resource", "uri": ref.uri}
+        )
+        params: dict[str, Any] = {"ref": wire, "argument": {"name": argument, "value": value}}
+        if context:
+            params["context"] = {"arguments": dict(context)}
+        raw = await self._calls.simple("completion/complete", encode(params)[1:-1], timeout=timeout)
+        return decode(Completion, raw, "the completion")
+
+    # The conversation itself.
+
+    def listen(
+        self,
+        *,
+        tools: bool = False,
+        prompts: bool = False,
+        resources: bool = False,
+        uris: Iterable[str] = (),
+        task_ids: Iterable[str] = (),
+    ) -> Listening:
+        """Hear of changes: ``async with server.listen(tools=True) as changes: async for change in changes: …``.
+
+        ``uris`` are resources to watch. A stream that breaks is opened again with back-off; a `Relistened` then says
+        that something may have been missed. Source: 2026-07-28 basic/patterns/subscriptions.
+        """
+        wanted = ChangeFilter(
+            tools=tools, prompts=prompts, resources=resources, uris=tuple(uris), task_ids=tuple(task_ids)
+        )
+        return self._subscriptions.listen(wanted)
+
+    async def set_log_level(self, level: LogLevel) -> None:
+        """Ask for log lines of this level and above; `connect`'s ``on_log`` hears them.
+
+        In the stateless era nothing is sent now: each later request asks for them.
+        """
+        if self.era == "stateless":
+            self._connection.metadata.log_level = level
+            return
+        await self._calls.simple("logging/setLevel", encode({"level": level})[1:-1])
+
+    async def ping(self, *, timeout: float | None = None) -> None:
+        """Ask whether the server is there: ``ping``, or ``server/discover`` in the stateless era, which has none."""
+        await self._calls.simple("ping" if self.era == "handshake" else "server/discover", timeout=timeout)
+
+    async def roots_changed(self) -> None:
+        """Tell the server that the roots are others now (handshake era).
+
+        Raises:
+            NotSupported: the stateless era has no such notification; roots are asked for when needed.
+        """
+        if self.era == "stateless":
+            raise NotSupported("the stateless era has no notification for roots", server=self.name)
+        await self._connection.notify_and_wait("notifications/roots/list_changed")
+
+    async def request(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressHandler | None = None,
+    ) -> bytes:
+        """Send any request and give the result's bytes: for methods that have no function here."""
+        given = dict(params or {})
+        meta = given.pop("_meta", None)
+        members = encode(given)[1:-1]
+        name = given.get("name") or given.get("uri") or given.get("taskId")
+        raw = await self._calls.simple(
+            method,
+            members,
+            name=name if isinstance(name, str) else None,
+            timeout=timeout,
+            on_progress=on_progress,
+            meta=meta,
+        )
+        return bytes(raw)
+
+    async def aclose(self) -> None:
+        """Close the connection and wait until nothing of it is left. Any task may do so, any number of times."""
+        await self._close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        state = "connected" if self.is_connected else "closed"
+        return f"<Server {self.name!r} {self.transport_kind} {self.protocol_version} {state}>"
+
+    async def _list(self, method: str, member: str, kind: type[K], offered: dict[str, Any] | None) -> list[K]:
+        if offered is None:
+            return []
+        page = await list_all(self._calls, method, member, kind)
+        self._note(method, page.problems)
+        return page.items
+
+    def _note(self, method: str, problems: list[str]) -> None:
+        if problems and problems != self._problems.get(method):
+            for problem in problems:
+                log.warning("%s: %s", self.name, problem)
+        self._problems[method] = problems
+
+    async def _check(self, name: str, result: ToolResult) -> None:
+        """Hold a result against the tool's output schema, fetching the list of tools once if it is not known yet."""
+        known = self._toolbox.knows(name)
+        if not known and (self._toolbox.filled or result.structured_raw is None or self.capabilities.tools is None):
+            return
+        if not known:
+            await self.list_tools()
+        problem = self._toolbox.problem(name, result)
+        if problem is not None:
+            raise InvalidResult(f"tool {name}: {problem.text}", path=problem.path, server=self.name)
+
+    async def _follow(self, created: Raw) -> Raw:
+        return Raw((await TaskHandle.created(self._calls, self._agreement, created).result()).raw)
+
+    def _relisted_headers(
+        self, name: str, arguments: Mapping[str, Any] | None
+    ) -> Callable[[], Awaitable[Mapping[str, str] | None]]:
+        async def relist() -> Mapping[str, str] | None:
+            await self.list_tools()
+            return self._toolbox.headers(name, arguments)
+
+        return relist

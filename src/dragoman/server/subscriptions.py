@@ -1,0 +1,266 @@
+"""Hearing of changes: one stream of events for each listener, in both eras.
+
+Stateless era: each listener has its own ``subscriptions/listen`` request, opened again with back-off when it breaks.
+Handshake era: listeners share the connection's notifications, and ``resources/subscribe`` is counted per resource.
+Source: 2026-07-28 basic/patterns/subscriptions; 2025-11-25 server/resources#subscriptions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from asyncio import Future, Queue, Task
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+from msgspec import Raw, Struct
+
+from dragoman.errors import ConnectionLost, DragomanError, HttpError, OutcomeUnknown, RequestTimeout, ServerError
+from dragoman.protocol.changes import Change, ChangeFilter, Relistened, read_change
+from dragoman.protocol.jsonrpc import RequestId, encode
+from dragoman.protocol.lifecycle import Agreement
+from dragoman.server.calls import Calls
+from dragoman.server.connection import Connection
+
+__all__ = ["Listening", "Subscriptions"]
+
+log: Final = logging.getLogger("dragoman")
+
+_ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
+_MOST_QUEUED: Final = 1024
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 30.0
+
+
+class _Meta(Struct):
+    subscription_id: RequestId | None = msgspec.field(default=None, name="io.modelcontextprotocol/subscriptionId")
+
+
+class _Params(Struct):
+    meta: _Meta = msgspec.field(default_factory=_Meta, name="_meta")
+    notifications: dict[str, Any] = {}
+
+
+class _Over(Struct, frozen=True):
+    """Marks the end of a queue; ``error`` is None for a graceful end."""
+
+    error: DragomanError | None
+
+
+class Subscriptions:
+    """All listeners of one connection."""
+
+    def __init__(self, connection: Connection, calls: Calls, agreement: Agreement) -> None:
+        self.connection = connection
+        self.calls = calls
+        self.agreement = agreement
+        self._listeners: set[Listening] = set()
+        self._watched: dict[str, int] = {}
+        connection.on_change = self._heard
+
+    def listen(self, wanted: ChangeFilter) -> Listening:
+        """Give a listener; it begins to hear when it is entered."""
+        return Listening(self, wanted)
+
+    async def join(self, listener: Listening) -> ChangeFilter:
+        """Let a listener of the handshake era hear, subscribing to its resources; give what is honoured."""
+        self._listeners.add(listener)
+        wanted = listener.wanted
+        for uri in wanted.uris:
+            self._watched[uri] = self._watched.get(uri, 0) + 1
+            if self._watched[uri] == 1:
+                try:
+                    await self.calls.simple("resources/subscribe", b'"uri":%b' % encode(uri))
+                except BaseException:
+                    self._watched.pop(uri, None)
+                    self._listeners.discard(listener)
+                    raise
+        offered = self.agreement.capabilities
+        return ChangeFilter(
+            tools=wanted.tools and _tells_changes(offered.tools),
+            prompts=wanted.prompts and _tells_changes(offered.prompts),
+            resources=wanted.resources and _tells_changes(offered.resources),
+            uris=wanted.uris,
+            task_ids=wanted.task_ids if offered.tasks is not None else (),
+        )
+
+    async def leave(self, listener: Listening) -> None:
+        """Let a listener go; a resource that nobody watches any more is unsubscribed."""
+        if listener not in self._listeners:
+            return
+        self._listeners.discard(listener)
+        for uri in listener.wanted.uris:
+            left = self._watched.get(uri, 0) - 1
+            if left > 0:
+                self._watched[uri] = left
+            elif self._watched.pop(uri, None) is not None and self.connection.ended is None:
+                try:
+                    await self.calls.simple("resources/unsubscribe", b'"uri":%b' % encode(uri))
+                except DragomanError as error:
+                    log.debug("%s: could not unsubscribe %s (%s)", self.connection.config.name, uri, error.what)
+
+    def enter(self, listener: Listening) -> None:
+        """Let a listener of the stateless era hear."""
+        self._listeners.add(listener)
+
+    def _heard(self, method: str, params: Raw) -> None:
+        if not self._listeners:
+            return
+        if self.agreement.era == "stateless":
+            told = msgspec.json.decode(params, type=_Params)
+            for listener in list(self._listeners):
+                if listener.subscription_id is not None and listener.subscription_id == told.meta.subscription_id:
+                    listener.heard(method, params, told.notifications)
+            return
+        change = read_change(method, params)
+        if change is not None:
+            for listener in list(self._listeners):
+                if listener.wanted.wants(change):
+                    listener.put(change)
+
+
+class Listening:
+    """One listener: enter it, then iterate. ``honoured`` tells what the server agreed to.
+
+    Leaving ends the subscription. If events come faster than they are taken, the oldest are dropped and a
+    `Relistened` says so.
+    """
+
+    def __init__(self, subscriptions: Subscriptions, wanted: ChangeFilter) -> None:
+        self.wanted = wanted
+        self.honoured = ChangeFilter()
+        self.subscription_id: int | None = None
+        self._subscriptions = subscriptions
+        self._queue: Queue[Change | _Over] = Queue(_MOST_QUEUED)
+        self._stream: Task[None] | None = None
+        self._acknowledged: Future[None] | None = None
+        self._over = False
+
+    async def __aenter__(self) -> Self:
+        if self._subscriptions.agreement.era == "handshake":
+            self.honoured = await self._subscriptions.join(self)
+            self._stream = asyncio.create_task(self._await_end(), name="dragoman listening")
+            return self
+        self._subscriptions.enter(self)
+        self._acknowledged = asyncio.get_running_loop().create_future()
+        self._stream = asyncio.create_task(self._keep_listening(), name="dragoman listening")
+        try:
+            await asyncio.wait_for(asyncio.shield(self._acknowledged), self._subscriptions.connection.config.timeout)
+        except TimeoutError:
+            await self.aclose()
+            seconds = self._subscriptions.connection.config.timeout
+            raise RequestTimeout(
+                f"the subscription was not acknowledged within {seconds:g} s",
+                timeout=seconds,
+                method="subscriptions/listen",
+                server=self._subscriptions.connection.config.name,
+            ) from None
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Listening:
+        return self
+
+    async def __anext__(self) -> Change:
+        if self._over and self._queue.empty():
+            raise StopAsyncIteration
+        event = await self._queue.get()
+        if isinstance(event, _Over):
+            self._over = True
+            if event.error is not None:
+                raise event.error
+            raise StopAsyncIteration
+        return event
+
+    async def aclose(self) -> None:
+        """End the subscription. Safe to repeat."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.cancel()
+            await asyncio.gather(stream, return_exceptions=True)
+        await self._subscriptions.leave(self)
+        self._finish(None)
+
+    def put(self, change: Change) -> None:
+        """Queue an event for the one who iterates."""
+        if self._queue.full():
+            while not self._queue.empty():
+                self._queue.get_nowait()
+            self._queue.put_nowait(Relistened())
+        self._queue.put_nowait(change)
+
+    def heard(self, method: str, params: Raw, notifications: dict[str, Any]) -> None:
+        """Take a notification of this listener's own stream."""
+        if method == _ACKNOWLEDGED:
+            first = self._acknowledged is not None and not self._acknowledged.done()
+            self.honoured = ChangeFilter.from_wire(notifications)
+            if self._acknowledged is not None and first:
+                self._acknowledged.set_result(None)
+            elif not first:
+                self.put(Relistened())
+            return
+        change = read_change(method, params)
+        if change is not None:
+            self.put(change)
+
+    def _finish(self, error: DragomanError | None) -> None:
+        if self._acknowledged is not None and not self._acknowledged.done():
+            if error is not None:
+                self._acknowledged.set_exception(error)
+            else:
+                self._acknowledged.cancel()
+        if not self._over:
+            if self._queue.full():
+                self._queue.get_nowait()
+            self._queue.put_nowait(_Over(error))
+
+    async def _keep_listening(self) -> None:
+        """Hold the listen request open; after a break, open it again with back-off and jitter."""
+        connection = self._subscriptions.connection
+        members = b'"notifications":%b' % encode(self.wanted.to_wire())
+        pause = _FIRST_PAUSE
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                await connection.request("subscriptions/listen", members, lasting=True, on_sent=self._sent)
+            except (OutcomeUnknown, ConnectionLost, RequestTimeout, HttpError, ServerError) as error:
+                if connection.ended is not None or self._is_refusal(error):
+                    self._finish(error)
+                    return
+                log.info("%s: the stream of changes broke (%s); listening again", connection.config.name, error.what)
+            except DragomanError as error:
+                self._finish(error)
+                return
+            else:
+                self._finish(None)
+                return
+            if asyncio.get_running_loop().time() - started > _LONGEST_PAUSE:
+                pause = _FIRST_PAUSE
+            await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - jitter, not a secret
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _is_refusal(self, error: DragomanError) -> bool:
+        """Whether the very first request was refused: that is the caller's to know, not to repeat."""
+        first = self._acknowledged is not None and not self._acknowledged.done()
+        return isinstance(error, ServerError) or (first and isinstance(error, HttpError))
+
+    def _sent(self, number: int) -> None:
+        self.subscription_id = number
+
+    async def _await_end(self) -> None:
+        """Handshake era: notifications come by themselves; only the connection's end has to be told."""
+        ended = await self._subscriptions.connection.wait_ended()
+        self._finish(ended)
+
+
+def _tells_changes(capability: dict[str, Any] | None) -> bool:
+    return capability is not None and capability.get("listChanged") is True

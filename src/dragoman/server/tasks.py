@@ -1,0 +1,205 @@
+"""Tasks that run at the server: begun, followed, answered, cancelled, in both shapes of the protocol.
+
+A handle holds only the id; it can be made again in another process. Source: the tasks extension
+(``io.modelcontextprotocol/tasks``) and 2025-11-25 basic/utilities/tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from msgspec import UNSET, Raw
+
+from dragoman.errors import DragomanError, InvalidResult, NotSupported, ServerError, TaskFailed, UnknownResultType
+from dragoman.protocol.input_required import InputRequest
+from dragoman.protocol.jsonrpc import encode
+from dragoman.protocol.kept import Kept, decode, decode_list
+from dragoman.protocol.lifecycle import Agreement
+from dragoman.protocol.results import ToolResult, result_type
+from dragoman.protocol.tasks import TASKS_EXTENSION, CreatedTask, Task
+from dragoman.protocol.versions import revision
+from dragoman.server.calls import Calls
+from dragoman.server.connection import Connection
+
+__all__ = ["TaskHandle", "list_tasks"]
+
+_MOST_PAGES: Final = 1000
+
+
+class TaskHandle:
+    """One task. ``id`` names it; keep it to come back later with `Server.task`."""
+
+    def __init__(self, calls: Calls, agreement: Agreement, task: Task) -> None:
+        self._calls = calls
+        self._agreement = agreement
+        self._answered: set[str] = set()
+        self._direct: Raw | None = None
+        self.task = task
+
+    @classmethod
+    async def start(
+        cls,
+        calls: Calls,
+        agreement: Agreement,
+        members: bytes,
+        *,
+        name: str,
+        headers: Mapping[str, str] | None,
+        ttl: float | None,
+        timeout: float | None,
+        meta: Mapping[str, Any] | None,
+    ) -> TaskHandle:
+        """Make a tool call that becomes a task; see `Server.start_task`."""
+        if _is_core(agreement):
+            asked = {} if ttl is None else {"ttl": int(ttl * 1000)}
+            members = b'%b,"task":%b' % (members, encode(asked))
+            raw = await calls.simple("tools/call", members, name=name, timeout=timeout, meta=meta)
+            return cls(calls, agreement, decode(CreatedTask, raw, "the created task").task)
+        if TASKS_EXTENSION not in (agreement.capabilities.extensions or {}):
+            raise NotSupported("the server offers no tasks", server=calls.connection.config.name)
+        created: list[TaskHandle] = []
+
+        async def made(raw: Raw) -> Raw:
+            created.append(cls.created(calls, agreement, raw))
+            return raw
+
+        raw = await calls.call(
+            "tools/call", members, name=name, headers=headers, on_task=made, timeout=timeout, meta=meta
+        )
+        if created:
+            return created[0]
+        direct = cls(calls, agreement, Task(task_id="", status="completed"))
+        direct._direct = raw
+        return direct
+
+    @classmethod
+    def created(cls, calls: Calls, agreement: Agreement, raw: Raw) -> TaskHandle:
+        """Give the handle that a result of type ``task`` tells of."""
+        return cls(calls, agreement, decode(Task, raw, "the created task"))
+
+    @classmethod
+    def resume(cls, calls: Calls, agreement: Agreement, task_id: str) -> TaskHandle:
+        """Give the handle of a known id; nothing is asked yet."""
+        return cls(calls, agreement, Task(task_id=task_id))
+
+    @property
+    def id(self) -> str:
+        """The task's id; empty if the server answered directly, without a task."""
+        return self.task.task_id
+
+    async def status(self) -> Task:
+        """Ask for the task's state and answer the questions that it waits for.
+
+        Raises:
+            TaskFailed: the server does not know the task (any more).
+        """
+        if self._direct is not None:
+            return self.task
+        try:
+            raw = await self._ask("tasks/get")
+        except ServerError as error:
+            raise self._gone("unknown", f"the server does not know it ({error.what})") from error
+        self.task = decode(Task, raw, "the task")
+        if self.task.status == "input_required" and self.task.input_requests:
+            await self._answer(self.task.input_requests)
+        return self.task
+
+    async def updates(self) -> AsyncIterator[Task]:
+        """Give the task's state each time it is asked for, until it has ended; as often as the server suggests."""
+        while True:
+            task = await self.status()
+            yield task
+            if task.ended:
+                return
+            if task.status == "input_required" and _is_core(self._agreement):
+                # There, questions come while tasks/result waits; `result` takes over.
+                return
+            await asyncio.sleep(task.poll_seconds)
+
+    async def result(self, *, timeout: float | None = None) -> ToolResult:
+        """Wait for the end and give the result. ``timeout`` bounds the whole wait, in seconds.
+
+        Raises:
+            TaskFailed: it failed, was cancelled, or the server forgot it.
+            ServerError: it failed with a JSON-RPC error.
+            TimeoutError: ``timeout`` passed; the task goes on.
+        """
+        if self._direct is not None:
+            return ToolResult(self._direct)
+        limit = timeout if timeout is not None else self._calls.connection.config.max_timeout
+        async with asyncio.timeout(limit):
+            async for _ in self.updates():
+                pass
+            return await self._fetched()
+
+    async def cancel(self) -> None:
+        """Ask the server to stop it; it may still complete."""
+        if self._direct is None and not self.task.ended:
+            await self._ask("tasks/cancel")
+
+    async def _fetched(self) -> ToolResult:
+        task = self.task
+        if _is_core(self._agreement):
+            if task.status == "cancelled":
+                raise self._gone("cancelled", task.status_message or "it was cancelled")
+            return ToolResult(await self._ask("tasks/result", timeout=self._calls.connection.config.max_timeout))
+        if task.status == "completed":
+            if task.result is UNSET:
+                raise InvalidResult(f"task {self.id} completed without a result", server=self._server_name)
+            return ToolResult(task.result)
+        if task.error is not UNSET:
+            raise self._calls.connection.server_error(task.error, f"task {self.id}")
+        raise self._gone(task.status, task.status_message or f"it ended {task.status}")
+
+    async def _answer(self, questions: Mapping[str, Raw]) -> None:
+        fresh = {key: raw for key, raw in questions.items() if key not in self._answered}
+        if not fresh:
+            return
+        asked = {key: decode(InputRequest, raw, f"question {key}") for key, raw in fresh.items()}
+        answers = await self._calls.answer(asked, during="tools/call")
+        await self._ask("tasks/update", b',"inputResponses":%b' % encode(answers))
+        self._answered.update(fresh)
+
+    async def _ask(self, method: str, more: bytes = b"", *, timeout: float | None = None) -> Raw:
+        members = b'"taskId":%b%b' % (encode(self.id), more)
+        raw = await self._calls.simple(method, members, name=self.id, timeout=timeout)
+        if not _is_core(self._agreement) and result_type(raw) != "complete":
+            kind = result_type(raw)
+            what = f"{method} was answered with a result of type {kind!r}"
+            raise UnknownResultType(what, result_type=kind, server=self._server_name)
+        return raw
+
+    @property
+    def _server_name(self) -> str:
+        return self._calls.connection.config.name
+
+    def _gone(self, status: str, why: str) -> DragomanError:
+        return TaskFailed(f"task {self.id}: {why}", task_id=self.id, status=status, server=self._server_name)
+
+
+class _TaskPage(Kept):
+    tasks: Raw = Raw(b"[]")
+    next_cursor: str | None = None
+
+
+async def list_tasks(connection: Connection, agreement: Agreement) -> list[Task]:
+    """Give all tasks that the server keeps; see `Server.list_tasks`."""
+    if not _is_core(agreement) or "list" not in (agreement.capabilities.tasks or {}):
+        raise NotSupported("the server keeps no list of tasks", server=connection.config.name)
+    tasks: list[Task] = []
+    members = b""
+    for _ in range(_MOST_PAGES):
+        page = decode(_TaskPage, await connection.request("tasks/list", members), "the list of tasks")
+        tasks += [decode(Task, raw, "a task") for raw in decode_list(page.tasks, "the list of tasks")]
+        if page.next_cursor is None:
+            break
+        members = b'"cursor":%b' % encode(page.next_cursor)
+    return tasks
+
+
+def _is_core(agreement: Agreement) -> bool:
+    """Whether the tasks of 2025-11-25 are spoken, and not the extension."""
+    known = revision(agreement.version)
+    return known is not None and known.core_tasks and agreement.capabilities.tasks is not None
