@@ -13,7 +13,8 @@ Pure values: they know no transport and no session. Whoever meets a foreign exce
     │   ├── HandshakeFailed
     │   └── VersionMismatch
     ├── ConnectionLost              the conversation broke; nothing of yours was under way: retry
-    │   └── ConnectionClosed        you closed it
+    │   ├── ConnectionClosed        you closed it
+    │   └── SessionExpired          the server dropped the HTTP session; the connection begins a new one by itself
     ├── OutcomeUnknown              the request was sent, its answer was lost: look before you retry
     ├── RequestTimeout              no answer in time: give more time or look at the server
     ├── HttpError                   an HTTP status instead of an answer
@@ -38,7 +39,7 @@ Pure values: they know no transport and no session. Whoever meets a foreign exce
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 __all__ = [
     "AccessDenied",
@@ -65,6 +66,7 @@ __all__ = [
     "ResourceNotFound",
     "ServerError",
     "ServerExited",
+    "SessionExpired",
     "TaskFailed",
     "TooManyRounds",
     "Unavailable",
@@ -75,11 +77,16 @@ __all__ = [
 ]
 
 
+#: Characters of stderr that an error's text shows; ``stderr`` itself holds all that was kept.
+_STDERR_SHOWN: Final = 2000
+
+
 class DragomanError(Exception):
     """The root of all errors.
 
     ``what`` tells what happened, ``server`` where (a server's name), ``hint`` what to do. The text is built from
     the three, so a handler can also show them apart. ``code`` is stable: scripts and the gateway key on it.
+    ``stderr`` is the last text that a stdio server wrote there, where it helps to understand; it ends the text.
     """
 
     code: ClassVar[str] = "dragoman"
@@ -90,11 +97,14 @@ class DragomanError(Exception):
         self.what = what
         self.server = server
         self.hint = self.default_hint if hint is None else hint
+        self.stderr = ""
 
     def __str__(self) -> str:
         place = f"{self.server}: " if self.server else ""
         advice = f" {self.hint}" if self.hint else ""
-        return f"{place}{self.what.rstrip('.')}.{advice}"
+        tail = self.stderr.strip()[-_STDERR_SHOWN:]
+        words = f"\nIts last words on stderr:\n{tail}" if tail else ""
+        return f"{place}{self.what.rstrip('.')}.{advice}{words}"
 
 
 class ConfigError(DragomanError):
@@ -161,10 +171,6 @@ class ServerExited(CannotConnect):
         self.returncode = returncode
         self.stderr = stderr
 
-    def __str__(self) -> str:
-        tail = self.stderr.strip()
-        return f"{super().__str__()}\nIts last words on stderr:\n{tail}" if tail else super().__str__()
-
 
 class HandshakeFailed(CannotConnect):
     """The server is there, but did not answer the opening of the conversation as any revision tells."""
@@ -195,9 +201,7 @@ class ConnectionLost(DragomanError):
     code = "connection.lost"
     default_hint = "Connect again and retry; the request was not sent."
 
-    def __init__(
-        self, what: str, *, stderr: str = "", server: str | None = None, hint: str | None = None
-    ) -> None:
+    def __init__(self, what: str, *, stderr: str = "", server: str | None = None, hint: str | None = None) -> None:
         super().__init__(what, server=server, hint=hint)
         self.stderr = stderr
 
@@ -207,6 +211,12 @@ class ConnectionClosed(ConnectionLost):
 
     code = "connection.closed"
     default_hint = "Open a new connection."
+
+
+class SessionExpired(ConnectionLost):
+    """404 to a request within an HTTP session: the server has dropped the session and did not process the request."""
+
+    code = "connection.session_expired"
 
 
 class OutcomeUnknown(DragomanError):

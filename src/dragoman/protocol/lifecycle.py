@@ -122,9 +122,13 @@ class Respawn(Struct, frozen=True):
 
 
 class SwitchToSse(Struct, frozen=True):
-    """Open the old HTTP+SSE transport at the same address, then do ``then``."""
+    """Open the old HTTP+SSE transport at the same address, then do ``then``.
+
+    If it can't be opened, the attempt fails with ``because``: the answer to the newer transport tells more.
+    """
 
     then: Initialize
+    because: DragomanError
 
 
 class Ready(Struct, frozen=True):
@@ -297,7 +301,7 @@ class Negotiation:
             return self._discovered(self._late)
         if isinstance(outcome, HttpRefused) and outcome.status in _NO_SUCH_ENDPOINT and self._can_switch:
             self._can_switch = False
-            return SwitchToSse(self._again(Initialize(self._pin or LATEST_HANDSHAKE)))
+            return SwitchToSse(self._again(Initialize(self._pin or LATEST_HANDSHAKE)), outcome.error)
         if self._era is None and not self._probed and not isinstance(outcome, Died):
             return self._probe(LATEST_STATELESS)
         return Fail(self._failure(outcome.error))

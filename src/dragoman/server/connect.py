@@ -162,7 +162,9 @@ class _Owner:
         except TimeoutError:
             seconds = self._config.connect_timeout
             told = f"no conversation came about within {seconds:g} s"
-            self._failed(RequestTimeout(told, timeout=seconds, method="connect", server=self._config.name))
+            late = RequestTimeout(told, timeout=seconds, method="connect", server=self._config.name)
+            late.stderr = self._opening.last_words
+            self._failed(late)
             return
         except Exception as error:  # noqa: BLE001 - whatever it is goes to the caller, who awaits it
             self._failed(error)

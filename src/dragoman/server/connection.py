@@ -451,9 +451,8 @@ class Connection:
             self.on_lost()
 
     def _fate(self, exchange: Exchange[_Waiter], error: DragomanError, told: str) -> DragomanError:
-        stderr = getattr(error, "stderr", "")
         what = f"the answer to {exchange.method} was lost: {told}"
-        return OutcomeUnknown(what, method=exchange.method, stderr=stderr, server=self.config.name)
+        return OutcomeUnknown(what, method=exchange.method, stderr=error.stderr, server=self.config.name)
 
     async def aclose(self) -> None:
         """End the conversation and close the transport; calls under way raise `OutcomeUnknown`. Safe to repeat."""
@@ -500,7 +499,7 @@ class Connection:
             return ConnectionClosed(ended.what, server=self.config.name)
         if self.opening:
             return ended
-        return ConnectionLost(ended.what, stderr=getattr(ended, "stderr", ""), server=self.config.name)
+        return ConnectionLost(ended.what, stderr=ended.stderr, server=self.config.name)
 
 
 def _own_task() -> Task[Any]:

@@ -63,6 +63,7 @@ class Opening:
     """One attempt to open a conversation with one server.
 
     ``open_transport`` makes a fresh transport for a configuration; it is called again to respawn or to switch.
+    ``last_words`` is what a failed attempt's process last wrote to stderr.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Opening:
         self._open_transport = open_transport
         self._connection: Connection | None = None
         self._probe: Task[Raw] | None = None
+        self.last_words = ""
 
     async def run(self, remembered: Verdict | None) -> tuple[Connection, Agreement]:
         """Open, negotiate, and give the standing connection with what was agreed.
@@ -121,13 +123,19 @@ class Opening:
                     await self._fresh(self._config)
                     step = step.then
                 case SwitchToSse():
-                    await self._drop()
-                    await self._fresh(structs.replace(self._config, transport="sse"))
+                    await self._switch(step)
                     step = step.then
                 case Probe():
                     step = machine.after(await self._try_probe(step))
                 case Initialize():
                     step = machine.after(await self._try_initialize(step, machine))
+
+    async def _switch(self, step: SwitchToSse) -> None:
+        await self._drop()
+        try:
+            await self._fresh(structs.replace(self._config, transport="sse"))
+        except DragomanError as error:
+            raise step.because from error
 
     async def _fresh(self, config: ServerConfig) -> Connection:
         connection = Connection(config, self._open_transport(config), self._callbacks, self._client)
@@ -139,6 +147,7 @@ class Opening:
         self._end_probe()
         connection, self._connection = self._connection, None
         if connection is not None:
+            self.last_words = connection.transport.last_words()
             await connection.aclose()
 
     def _end_probe(self) -> None:
@@ -175,7 +184,7 @@ class Opening:
             name="dragoman handshake",
         )
         try:
-            await self._wait_for_either(attempt)
+            await self._wait_for_handshake(attempt)
         except BaseException:
             attempt.cancel()
             raise
@@ -185,8 +194,14 @@ class Opening:
                 machine.discovered_late(late.result)
         return _outcome(attempt, InitializeResult, Initialized)
 
-    async def _wait_for_either(self, attempt: Task[Raw]) -> None:
-        """Wait for the handshake; the probe's late answer alone ends the wait only if the handshake then fails."""
+    async def _wait_for_handshake(self, attempt: Task[Raw]) -> None:
+        """Wait for the handshake's answer; once the probe has been answered after all, only a short while longer."""
+        probe = self._probe
+        if probe is not None:
+            await asyncio.wait({attempt, probe}, return_when=asyncio.FIRST_COMPLETED)
+            if probe.done() and isinstance(_outcome(probe, DiscoverResult, Discovered), Discovered):
+                await asyncio.wait({attempt}, timeout=self._config.probe_timeout)
+                attempt.cancel()
         await asyncio.wait({attempt})
 
     def _standing(self) -> Connection:
@@ -230,6 +245,8 @@ def _outcome(
     success: type[Discovered | Initialized],
 ) -> Outcome:
     """Sort what became of a probe or a handshake."""
+    if task.cancelled():
+        return Silent(RequestTimeout("no answer to initialize"))
     try:
         return success(decode(kind, task.result(), "the answer"))  # pyright: ignore[reportArgumentType]
     except ServerError as error:
