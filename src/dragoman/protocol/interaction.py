@@ -95,4 +95,3 @@ class ElicitationResult(Struct, frozen=True, omit_defaults=True):
 
     action: ElicitationAction
     content: Mapping[str, Any] | None = None
-

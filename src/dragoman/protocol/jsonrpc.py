@@ -80,9 +80,7 @@ def decode(data: bytes | Raw) -> Envelope:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedMessage(f"not a JSON-RPC message ({error})", excerpt=excerpt(bytes(data[:200]))) from None
     if envelope.method is UNSET and envelope.result is UNSET and envelope.error is UNSET:
-        raise MalformedMessage(
-            "a JSON object without method, result or error", excerpt=excerpt(bytes(data[:200]))
-        )
+        raise MalformedMessage("a JSON object without method, result or error", excerpt=excerpt(bytes(data[:200])))
     return envelope
 
 

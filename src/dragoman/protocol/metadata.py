@@ -63,12 +63,13 @@ class Offers(Struct, frozen=True, kw_only=True):
 class RequestMetadata:
     """Builds ``_meta`` for requests of one negotiated version.
 
-    ``log_level`` opts in to log lines per request in the stateless era; None leaves them off.
+    ``version`` is None in the handshake era, where requests do not repeat it. ``log_level`` opts in to log lines per request in the stateless era; None leaves them off.
     """
 
-    __slots__ = ("_fixed", "log_level")
+    __slots__ = ("_fixed", "log_level", "version")
 
     def __init__(self, version: str | None, client: ClientInfo, offers: Offers) -> None:
+        self.version = version
         self.log_level: str | None = None
         self._fixed = b""
         if version is not None:

@@ -172,7 +172,8 @@ class Connection:
         if self._watched:
             self._show("out", data)
         try:
-            sending = self.transport.send(Outgoing(data, method, number, name, headers, lasting))
+            proposed = "" if metadata is None else metadata.version or ""
+            sending = self.transport.send(Outgoing(data, method, number, name, headers, lasting, proposed))
             if sending is not None:
                 await self._send(sending, exchange)
             outcome = waiter.future.result() if waiter.future.done() else await waiter.future

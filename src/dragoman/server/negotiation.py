@@ -158,7 +158,6 @@ class Opening:
     async def _try_probe(self, step: Probe) -> Outcome:
         """Ask for the stateless era, for a short while; a slow answer is still heard later."""
         connection = self._standing()
-        connection.transport.negotiated(step.version)
         metadata = RequestMetadata(step.version, self._client, self._callbacks.offers())
         patience = self._config.connect_timeout
         probe = asyncio.create_task(
@@ -173,7 +172,6 @@ class Opening:
 
     async def _try_initialize(self, step: Initialize, machine: Negotiation) -> Outcome:
         connection = self._standing()
-        connection.transport.negotiated("")
         members = {
             "protocolVersion": step.version,
             "capabilities": self._callbacks.offers().capabilities(stateless=False),

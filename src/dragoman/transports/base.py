@@ -25,7 +25,8 @@ class Outgoing(Struct, gc=False, frozen=True):
     ``data`` is one JSON-RPC message without a line end. ``id`` is set for requests only, ``method`` for requests and
     notifications. ``name`` is what HTTP mirrors in ``Mcp-Name`` (tool, prompt, resource URI or task id); ``headers``
     are the ``Mcp-Param-*`` headers of a tool call. ``lasting`` marks a request whose answer stream stays open for as
-    long as the server likes (``subscriptions/listen``).
+    long as the server likes (``subscriptions/listen``). ``version`` is what a request made before anything is agreed
+    (the probe) proposes; HTTP shows it in a header.
     """
 
     data: bytes
@@ -34,11 +35,14 @@ class Outgoing(Struct, gc=False, frozen=True):
     name: str | None = None
     headers: Mapping[str, str] | None = None
     lasting: bool = False
+    version: str = ""
 
 
 class Inbox(Protocol):
-    """The connection, as its transport sees it. Every method is synchronous, must be called in the event loop's
-    thread, and never raises."""
+    """The connection, as its transport sees it.
+
+    Every method is synchronous, must be called in the event loop's thread, and never raises.
+    """
 
     def message_received(self, data: bytes, request_id: RequestId | None = None) -> None:
         """Take one whole message (or a batch). ``request_id`` is the request on whose own stream it came, if any."""
@@ -95,7 +99,7 @@ class Transport(Protocol):
         ...
 
     def negotiated(self, version: str) -> None:
-        """Learn the protocol version of the conversation (HTTP shows it in a header from then on)."""
+        """Learn that the conversation stands, and its protocol version (HTTP shows it in a header from then on)."""
         ...
 
     def last_words(self) -> str:
