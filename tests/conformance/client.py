@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from dragoman import DragomanError, Server, ServerConfig, connect
 from dragoman.errors import ServerError
@@ -39,9 +39,9 @@ FORMATS: Final = {
 
 def value_for(schema: Any, root: Any, depth: int = 0) -> Any:
     """Make one value that fits `schema`: its default or a named value where there is one, else the plainest."""
-    if depth > DEEPEST or not isinstance(schema, dict):
+    told = cast("dict[str, Any]", schema) if isinstance(schema, dict) else {}
+    if depth > DEEPEST:
         return None
-    told: dict[str, Any] = schema
     if "$ref" in told:
         return value_for(local_reference(told["$ref"], root), root, depth + 1)
     for key in ("const", "default"):
