@@ -78,5 +78,5 @@ format: setup ## rewrite the code as lint wants it
 	@$(BIN)/ruff format --quiet $(CODE)
 
 clean: ## remove all that make made
-	rm -rf $(VENV) .tools dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .tools .bench dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

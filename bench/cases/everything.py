@@ -1,0 +1,7 @@
+"""All cases, in the order of the table."""
+
+from __future__ import annotations
+
+from bench.cases import calls, fleets, payloads, starts
+
+CASES = [*calls.CASES, *payloads.CASES, *fleets.CASES, *starts.CASES]

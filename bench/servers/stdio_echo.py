@@ -1,0 +1,23 @@
+"""The fallback of stdio_echo.c, where no C compiler is, and a server that takes a while to start. Ends with stdin.
+
+What it answers is in answers.py, beside it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from answers import Answers, tools_wanted
+
+
+def main() -> None:
+    """Answer line by line until stdin ends."""
+    answers = Answers(tools_wanted())
+    for line in sys.stdin.buffer:
+        if answer := answers(line):
+            sys.stdout.buffer.write(answer + b"\n")
+            sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()
