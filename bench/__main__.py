@@ -1,6 +1,6 @@
 """`python -m bench`: Dragoman beside its peers, in one run; prints the table and says which goals are missed.
 
-A whole run writes bench/RESULTS.md; every run writes .bench/results.md and .bench/results.json.
+A whole run writes bench/RESULTS.md; every run writes results.md and results.json (each single reading) into .bench.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--clients", default=",".join(CLIENTS), help="clients, comma-separated")
     parser.add_argument("--rounds", type=int, default=0, help="how often everything is measured (5; quick: 1)")
     parser.add_argument("--quick", action="store_true", help="one round with short measurements")
+    parser.add_argument("--out", type=Path, default=echo_servers.MADE, help="where results go (.bench)")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a goal is missed")
     parser.add_argument("--list", action="store_true", help="show the cases and their clients")
     return parser.parse_args()
@@ -59,7 +60,9 @@ def main() -> int:
     found = table.verdicts(cases, readings)
     text = report(cases, readings, found, setting(rounds, servers, perf_counter() - started))
     whole = cases == CASES and len(clients) == len(CLIENTS) and not told.quick
-    write(text, readings, whole=whole)
+    write(text, readings, told.out)
+    if whole:
+        RESULTS.write_text(text, encoding="utf-8")
     print(text)
     missed = [one for one in found if not one.met]
     print(f"{len(found) - len(missed)} of {len(found)} goals met", file=sys.stderr)
@@ -100,14 +103,12 @@ def report(cases: list[Case], readings: dict[str, Readings], found: list[table.V
     return "\n\n".join(parts) + "\n"
 
 
-def write(text: str, readings: dict[str, Readings], *, whole: bool) -> None:
+def write(text: str, readings: dict[str, Readings], place: Path) -> None:
     """Write the report, and every single reading as JSON."""
-    echo_servers.MADE.mkdir(exist_ok=True)
-    (echo_servers.MADE / "results.md").write_text(text, encoding="utf-8")
+    place.mkdir(exist_ok=True)
+    (place / "results.md").write_text(text, encoding="utf-8")
     plain = {key: asdict(one) for key, one in readings.items()}
-    (echo_servers.MADE / "results.json").write_text(json.dumps(plain, indent=1), encoding="utf-8")
-    if whole:
-        RESULTS.write_text(text, encoding="utf-8")
+    (place / "results.json").write_text(json.dumps(plain, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Knows nothing of clients; what the servers answer is in servers/answers.c and se
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -39,9 +40,10 @@ def program(name: str, compiler: str | None) -> tuple[str, ...]:
     if compiler is None:
         return (sys.executable, "-E", "-S", str(SOURCES / f"{name}.py"))
     MADE.mkdir(exist_ok=True)
-    made = MADE / name
+    made, fresh = MADE / name, MADE / f"{name}-{os.getpid()}"
     sources = [str(SOURCES / f"{name}.c"), str(SOURCES / "answers.c")]
-    subprocess.run([compiler, "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-o", str(made), *sources], check=True)
+    subprocess.run([compiler, "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-o", str(fresh), *sources], check=True)
+    fresh.replace(made)  # another run may be executing the old one
     return (str(made),)
 
 
