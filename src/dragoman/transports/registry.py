@@ -1,19 +1,20 @@
 """Finds the transport of a configuration by its name: the built-in ones, then plug-ins.
 
 A plug-in is an entry point in the group ``dragoman.transports``; its name is the value of ``transport``, and it gives
-a `TransportFactory`. Built-in ones are imported when first used.
+a `TransportFactory`. Built-in ones are imported when first used, and what finds plug-ins only when one is asked for.
 """
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from dragoman.config.model import ServerConfig
 from dragoman.errors import ConfigError
 from dragoman.transports.base import Transport, TransportFactory
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["GROUP", "open_transport"]
 
@@ -37,6 +38,8 @@ def open_transport(config: ServerConfig) -> Transport:
     if home is not None:
         factory = cast("TransportFactory", getattr(import_module(home[0]), home[1]))
         return factory(config)
+    from importlib.metadata import entry_points
+
     plugins = {entry.name: entry for entry in entry_points(group=GROUP)}
     plugin = plugins.get(config.transport)
     if plugin is None:
@@ -56,6 +59,8 @@ def _load(plugin: EntryPoint, config: ServerConfig) -> TransportFactory:
 
 
 def _unknown(config: ServerConfig, known: list[str]) -> ConfigError:
+    from difflib import get_close_matches
+
     near = get_close_matches(config.transport, known, n=1)
     return ConfigError(
         f"transport: there is no transport {config.transport!r}",
