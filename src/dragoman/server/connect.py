@@ -26,7 +26,7 @@ from dragoman.server.connection import Connection
 from dragoman.server.negotiation import Opening
 from dragoman.server.server import Server
 from dragoman.transports.base import Transport
-from dragoman.transports.registry import open_transport
+from dragoman.transports.registry import create
 from dragoman.version import VERSION
 
 __all__ = ["Connecting", "connect"]
@@ -195,11 +195,11 @@ class _Owner:
 
 def _plan(target: Target | Transport, name: str) -> tuple[ServerConfig, Callable[[ServerConfig], Transport]]:
     if isinstance(target, ServerConfig | str | list | tuple):
-        return config_for(target, name=name), open_transport
+        return config_for(target, name=name), create
     transport: Any = target
     if hasattr(transport, "send") and hasattr(transport, "open"):
         return ServerConfig(name=name or transport.kind, transport=transport.kind), lambda _config: transport
-    return config_for(transport, name=name), open_transport
+    return config_for(transport, name=name), create
 
 
 def _abandoned(loop: AbstractEventLoop, closing: Event, name: str) -> None:
