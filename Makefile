@@ -27,6 +27,7 @@ $(VENV)/.locked: requirements/dev.txt
 
 $(VENV)/.installed: $(VENV)/.locked pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 .tools/npm/.installed: tools/npm/package.json tools/npm/package-lock.json tools/npm_parts.py | $(VENV)/.installed

@@ -6,6 +6,7 @@ A whole run writes bench/RESULTS.md; every run writes results.md and results.jso
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from time import perf_counter
 
 from bench import echo_servers, machine, table
-from bench.case import CLIENTS, Case, Conditions, Readings
+from bench.case import CLIENTS, ROOT, Case, Conditions, Readings
 from bench.cases.everything import CASES
 from bench.rounds import measure
 
@@ -52,6 +53,7 @@ def main() -> int:
         print("bench: no such case or client; --list shows them", file=sys.stderr)
         return 2
     started = perf_counter()
+    compileall.compile_dir(ROOT / "src", quiet=1)  # the peers' modules were compiled when they were installed
     rounds = told.rounds or (1 if told.quick else 5)
     with echo_servers.running() as servers:
         conditions = Conditions(servers, 0.2 if told.quick else 0.8)
