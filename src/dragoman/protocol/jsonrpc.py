@@ -54,7 +54,7 @@ class Envelope(Struct, gc=False):
     ``id`` is None in an error answer to a message whose id could not be read.
     """
 
-    id: RequestId | None | UnsetType = UNSET
+    id: RequestId | UnsetType | None = UNSET
     method: str | UnsetType = UNSET
     result: Raw | UnsetType = UNSET
     params: Raw | UnsetType = UNSET
@@ -78,9 +78,9 @@ def decode(data: bytes | Raw) -> Envelope:
     try:
         envelope = _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedMessage(f"not a JSON-RPC message ({error})", excerpt=excerpt(bytes(data[:200]))) from None
+        raise MalformedMessage(f"not a JSON-RPC message ({error})", excerpt=excerpt(bytes(data)[:200])) from None
     if envelope.method is UNSET and envelope.result is UNSET and envelope.error is UNSET:
-        raise MalformedMessage("a JSON object without method, result or error", excerpt=excerpt(bytes(data[:200])))
+        raise MalformedMessage("a JSON object without method, result or error", excerpt=excerpt(bytes(data)[:200]))
     return envelope
 
 

@@ -50,6 +50,7 @@ class Session(Generic[W]):
 
     def begin(self, method: str, waiter: W, now: float, timeout: float, max_timeout: float) -> Exchange[W]:
         """Enter a new request under a fresh id. ``timeout`` may be infinite."""
+        now = self._paused_at if self._pauses else now
         self._last_id = number = self._last_id + 1
         exchange = Exchange(number, method, waiter, now + timeout, now + max(timeout, max_timeout), timeout)
         self.pending[number] = exchange
@@ -65,16 +66,17 @@ class Session(Generic[W]):
         if request_id is None:
             return self.pending.popitem()[1] if len(self.pending) == 1 else None
         # Some servers answer with the id as text.
-        return self.pending.pop(int(request_id), None) if str(request_id).isdecimal() else None
+        number = _number(request_id)
+        return self.pending.pop(number, None) if number is not None else None
 
     def find(self, token: object) -> Exchange[W] | None:
         """Give the request that a progress token or an id names, leaving it under way."""
-        if isinstance(token, str) and token.isdecimal():
-            token = int(token)
-        return self.pending.get(token) if isinstance(token, int) else None
+        number = _number(token)
+        return self.pending.get(number) if number is not None else None
 
     def touch(self, exchange: Exchange[W], now: float) -> None:
         """Take note that progress came: the time-out starts anew, within the hard maximum."""
+        now = self._paused_at if self._pauses else now
         exchange.deadline = min(now + exchange.timeout, exchange.hard_deadline)
 
     def pause(self, now: float) -> None:
@@ -118,3 +120,10 @@ class Session(Generic[W]):
         all_pending = list(self.pending.values())
         self.pending.clear()
         return all_pending
+
+
+def _number(token: object) -> int | None:
+    """Give the number that an id or a token stands for; one with more digits than any of ours stands for none."""
+    if isinstance(token, str) and token.isdecimal() and len(token) < 20:
+        return int(token)
+    return token if isinstance(token, int) else None

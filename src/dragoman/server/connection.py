@@ -58,6 +58,8 @@ ProgressHandler: TypeAlias = Callable[[Progress], Any]
 #: A server may have this many questions open at once; more are refused.
 _MAX_QUESTIONS: Final = 64
 _EXCERPT_ENDS: Final = 512
+#: How long handlers that were cancelled because the connection closes may take to end (seconds).
+_HANDLERS_GRACE: Final = 1.0
 
 
 class _Cancelled(Struct, rename="camel"):
@@ -69,15 +71,19 @@ class _Token(Struct, rename="camel"):
 
 
 class _Waiter:
-    """Where a caller waits: the future of its answer, and its task while the transport holds it."""
+    """Where a caller waits: the future of its answer, and its task while the transport holds it.
 
-    __slots__ = ("cancelling", "future", "interrupted", "task")
+    ``unsent``: the transport has no room for the request yet.
+    """
+
+    __slots__ = ("cancelling", "future", "interrupted", "task", "unsent")
 
     def __init__(self, future: Future[Raw | DragomanError]) -> None:
         self.future = future
         self.task: Task[Any] | None = None
         self.cancelling = 0
         self.interrupted = False
+        self.unsent = False
 
     def settle(self, outcome: Raw | DragomanError) -> None:
         if not self.future.done():
@@ -88,7 +94,8 @@ class _Waiter:
         if self.future.done():
             return
         self.future.set_result(error)
-        if self.task is not None:
+        # A transport may tell of its end within the caller's own task, which then goes on by itself.
+        if self.task is not None and self.task is not asyncio.current_task():
             self.interrupted = True
             self.task.cancel()
 
@@ -193,10 +200,14 @@ class Connection:
         task = _own_task()
         waiter.task = task
         waiter.cancelling = task.cancelling()
+        waiter.unsent = isinstance(sending, Future)
         try:
             await sending
+            waiter.unsent = False
         finally:
             waiter.task = None
+            if waiter.interrupted:
+                task.uncancel()
         if self.transport.exchanges and not waiter.future.done():
             what = f"the stream of {exchange.method} ended without an answer"
             waiter.settle(OutcomeUnknown(what, method=exchange.method))
@@ -204,7 +215,9 @@ class Connection:
     def _cancelled(self, exchange: Exchange[_Waiter]) -> Raw:
         """Tell our own interruption (time-out, closing) from the caller's cancellation, which goes on."""
         waiter = exchange.waiter
-        if waiter.interrupted and _own_task().uncancel() <= waiter.cancelling:
+        cancelling = _own_task().cancelling()
+        if not cancelling or (waiter.interrupted and cancelling <= waiter.cancelling):
+            waiter.settle(OutcomeUnknown(f"the transport gave {exchange.method} up", method=exchange.method))
             outcome = waiter.future.result()
             if isinstance(outcome, Raw):
                 return outcome
@@ -214,7 +227,7 @@ class Connection:
         raise CancelledError
 
     def _tell_cancelled(self, exchange: Exchange[_Waiter], reason: str) -> None:
-        if exchange.method == "initialize" or not self.tells_cancellation or self._ended is not None:
+        if exchange.method == "initialize" or exchange.waiter.unsent or not self.tells_cancellation:
             return
         self.notify("notifications/cancelled", encode({"requestId": exchange.id, "reason": reason})[1:-1])
 
@@ -271,12 +284,17 @@ class Connection:
 
     def _received(self, envelope: Envelope, request_id: RequestId | None) -> None:
         if envelope.method is not UNSET:
+            if self._ended is not None:
+                return
             if envelope.id is UNSET or envelope.id is None:
                 self._notified(envelope.method, Raw(b"{}") if envelope.params is UNSET else envelope.params)
             else:
                 self._asked(envelope.id, envelope.method, envelope.params, request_id)
             return
         answered = request_id if envelope.id is UNSET or envelope.id is None else envelope.id
+        if answered is None and envelope.error is UNSET:
+            self._count_rubbish(MalformedMessage("a result without an id"))
+            return
         exchange = self._session.match(answered)
         if exchange is None:
             log.debug("%s: an answer to nobody (id %r)", self.config.name, answered)
@@ -342,7 +360,7 @@ class Connection:
                     self.on_change(method, params)
                 if self.callbacks.on_notification is not None:
                     self._call(self.callbacks.on_notification, method, msgspec.json.decode(params))
-        except (DragomanError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (DragomanError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             self._count_rubbish(MalformedMessage(f"{method}: {error}", excerpt=excerpt(bytes(params))))
 
     def _progressed(self, params: Raw) -> None:
@@ -396,6 +414,7 @@ class Connection:
         context = QuestionContext(self.config.name, method, exchange.method if exchange else None)
         task = self._start(self._answer(number, Raw(b"{}") if params is UNSET else params, context))
         self._questions[number] = task
+        task.add_done_callback(lambda _: self._questions.pop(number, None))
 
     async def _answer(self, number: RequestId, params: Raw, context: QuestionContext) -> None:
         self._session.pause(self._loop.time())
@@ -404,7 +423,6 @@ class Connection:
         except Refusal as refusal:
             data = encode_error(number, refusal.code, refusal.message)
         finally:
-            self._questions.pop(number, None)
             self._session.resume(self._loop.time())
             self._set_alarm(self._session.next_deadline())
         self._post(Outgoing(data))
@@ -429,14 +447,14 @@ class Connection:
             self._alarm = self._loop.call_at(when, self._ring)
 
     def _ring(self) -> None:
-        self._alarm = None
-        for exchange in self._session.expired(self._loop.time()):
+        late = self._session.expired(self._loop.time())
+        self._set_alarm(self._session.next_deadline())
+        for exchange in late:
             self._tell_cancelled(exchange, "time-out")
             told = f"no answer to {exchange.method} within {exchange.timeout:g} s"
             exchange.waiter.interrupt(
                 RequestTimeout(told, timeout=exchange.timeout, method=exchange.method, server=self.config.name)
             )
-        self._set_alarm(self._session.next_deadline())
 
     def _end(self, error: DragomanError, *, told: str) -> None:
         if self._ended is not None:
@@ -452,6 +470,8 @@ class Connection:
             self.on_lost()
 
     def _fate(self, exchange: Exchange[_Waiter], error: DragomanError, told: str) -> DragomanError:
+        if exchange.waiter.unsent:
+            return self._refusal(error)
         what = f"the answer to {exchange.method} was lost: {told}"
         return OutcomeUnknown(what, method=exchange.method, stderr=error.stderr, server=self.config.name)
 
@@ -459,8 +479,16 @@ class Connection:
         """End the conversation and close the transport; calls under way raise `OutcomeUnknown`. Safe to repeat."""
         self._end(ConnectionClosed("the connection was closed", server=self.config.name), told="closed on this side")
         await self.transport.aclose()
-        if others := self._others():
-            await asyncio.gather(*others, return_exceptions=True)
+        others = self._others()
+        for task in others:
+            task.cancel()
+        if others:
+            await asyncio.wait(others, timeout=_HANDLERS_GRACE)
+
+    def let_go(self, task: Task[Any] | None) -> None:
+        """Leave a task alone that would end with the connection: it is a handler which closes it."""
+        if task is not None:
+            self._tasks.discard(task)
 
     def _others(self) -> list[Task[Any]]:
         """Give the tasks at work here, without the one that asks: a handler may close its own connection."""
@@ -481,7 +509,7 @@ class Connection:
         if told.data is not UNSET:
             try:
                 data = msgspec.json.decode(told.data)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 data = bytes(told.data)
         kind = RPC_ERRORS.get(told.code, ServerError)
         what = f"{method} was answered with error {told.code}: {told.message or 'no message'}"

@@ -1,6 +1,7 @@
 """Remembers, within this process, how each server wanted to be spoken to, so that it is not asked twice.
 
-Keyed by how the server is reached, never by its name. Whoever keeps verdicts on disk passes them to ``connect``.
+Keyed by how the server is reached, never by its name; what has neither command nor URL (a transport object) is not
+remembered. Whoever keeps verdicts on disk passes them to ``connect``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ def recall(config: ServerConfig) -> Verdict | None:
 
 def remember(config: ServerConfig, verdict: Verdict) -> None:
     """Keep what was agreed; the oldest goes when there are too many."""
+    if config.command is None and config.url is None:
+        return
     key = _key(config)
     _verdicts[key] = verdict
     _verdicts.move_to_end(key)

@@ -53,8 +53,10 @@ class Inbox(Protocol):
         ...
 
     def message_rejected(self, error: DragomanError, request_id: RequestId | None = None) -> None:
-        """Take note of something unreadable that was dropped (rubbish, too large); ``request_id`` if it was an answer
-        and shows whose. Fails that request only."""
+        """Take note of something unreadable that was dropped (rubbish, too large).
+
+        ``request_id`` is told if it was an answer and shows whose; that request alone fails.
+        """
         ...
 
     def connection_lost(self, error: DragomanError) -> None:
@@ -70,10 +72,14 @@ class Transport(Protocol):
     """
 
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """Its name."""
+        ...
 
     @property
-    def exchanges(self) -> bool: ...
+    def exchanges(self) -> bool:
+        """Its family."""
+        ...
 
     async def open(self, inbox: Inbox) -> None:
         """Make the transport ready to send.
@@ -87,8 +93,9 @@ class Transport(Protocol):
     def send(self, message: Outgoing) -> Awaitable[None] | None:
         """Send one message. None means that it is on its way; an awaitable must be awaited by the caller's own task.
 
-        A channel gives an awaitable only to push back when the server does not read. Cancelling it there does not take
-        the message back. An exchange gives one for each message: it ends when the answer stream has ended, after every
+        A channel gives an awaitable only to push back when the server does not read. If that is a future, the message
+        has not left while it is pending, and cancelling it takes the message back; of another awaitable this can't be
+        told. An exchange gives one for each message: it ends when the answer stream has ended, after every
         message on it went to the inbox; cancelling it closes the stream.
 
         Raises (here or from the awaitable):
@@ -114,4 +121,6 @@ class Transport(Protocol):
 class TransportFactory(Protocol):
     """What a plug-in's entry point in the group ``dragoman.transports`` gives; its name is the ``transport`` value."""
 
-    def __call__(self, config: ServerConfig) -> Transport: ...
+    def __call__(self, config: ServerConfig) -> Transport:
+        """Give an unopened transport."""
+        ...
