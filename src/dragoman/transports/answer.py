@@ -1,0 +1,192 @@
+"""An HTTP answer whose body is still to come, and what becomes of its connection.
+
+Made by ``pool.py``, read by the transports. It does not know what the body means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Final, Protocol
+
+import aiohttp
+from msgspec import Struct
+
+from dragoman.errors import MessageTooLarge
+from dragoman.transports.faults import FAULTS, Faults
+
+__all__ = ["Answer", "Holder", "Lingering", "Received"]
+
+LINGER: Final = 1.0
+"""Seconds that an event stream may take to end after its answer, to save the connection for the next request."""
+
+
+class Holder(Protocol):
+    """What a connection is given back to: aiohttp's connection, or its response."""
+
+    def release(self) -> object:
+        """Use it again, if it can be."""
+        ...
+
+    def close(self) -> object:
+        """Close it."""
+        ...
+
+
+class Headers(Protocol):
+    """An answer's headers; names in any case."""
+
+    def get(self, key: str, /, default: str) -> str:
+        """Give the first value."""
+        ...
+
+    def getall(self, key: str, /, default: Sequence[str]) -> Sequence[str]:
+        """Give all values."""
+        ...
+
+
+class Received(Struct, frozen=True):
+    """What has come of an answer: its head, and the stream that its body comes on."""
+
+    status: int
+    reason: str
+    headers: Headers
+    content: aiohttp.StreamReader
+
+
+class Answer:
+    """Read it to its end, or close it. ``label`` names the request in errors."""
+
+    __slots__ = ("_content", "_faults", "_headers", "_holder", "_lingering", "label", "reason", "status")
+
+    def __init__(self, received: Received, holder: Holder, label: str, faults: Faults, lingering: Lingering) -> None:
+        self.status = received.status
+        self.reason = received.reason
+        self.label = label
+        self._headers = received.headers
+        self._content = received.content
+        self._holder: Holder | None = holder
+        self._faults = faults
+        self._lingering = lingering
+
+    @property
+    def kind(self) -> str:
+        """The content type in lower case, without parameters; empty if there is none."""
+        return self._headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+    def header(self, name: str) -> str:
+        """Give a header's value; empty if it is not there."""
+        return self._headers.get(name, "")
+
+    def headers(self, name: str) -> Sequence[str]:
+        """Give all values of a header."""
+        return self._headers.getall(name, ())
+
+    @property
+    def ended(self) -> bool:
+        """Whether the body has been read to its end, or was closed."""
+        return self._holder is None
+
+    async def chunk(self) -> bytes:
+        """Give the next bytes of the body as they come, or nothing at its end.
+
+        Raises:
+            OutcomeUnknown: the body broke off.
+        """
+        content = self._content
+        try:
+            data = await content.readany()
+        except FAULTS as error:
+            self.close()
+            raise self._faults.broken(error, self.label) from error
+        if content.at_eof():
+            self._release()
+        return data
+
+    async def body(self, limit: int) -> bytes:
+        """Give the whole body.
+
+        Raises:
+            MessageTooLarge: it has more than ``limit`` bytes.
+            OutcomeUnknown: it broke off.
+        """
+        pieces: list[bytes] = []
+        size = 0
+        while not self.ended and size <= limit:
+            pieces.append(await self.chunk())
+            size += len(pieces[-1])
+        if size > limit:
+            self.close()
+            told = f"the answer to {self.label} has more than {limit:,} bytes"
+            raise MessageTooLarge(told, limit=limit, server=self._faults.config.name)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def beginning(self, limit: int) -> bytes:
+        """Give the body's first bytes, about ``limit`` at most, of whatever came; for telling people."""
+        pieces: list[bytes] = []
+        while not self.ended and sum(map(len, pieces)) < limit:
+            try:
+                pieces.append(await self.chunk())
+            except Exception:  # noqa: BLE001 - the status is what matters, and it is known
+                break
+        self.close()
+        return b"".join(pieces)[:limit]
+
+    def linger(self) -> None:
+        """Let the body end by itself for a short while, unread, so that the connection can be used again."""
+        holder, self._holder = self._holder, None
+        if holder is not None:
+            self._lingering.add(holder, self._content)
+
+    def close(self) -> None:
+        """Let go of what has not been read, and of the connection with it. Safe to repeat."""
+        holder, self._holder = self._holder, None
+        if holder is not None:
+            holder.close()
+
+    def _release(self) -> None:
+        holder, self._holder = self._holder, None
+        if holder is not None:
+            holder.release()
+
+
+class Lingering:
+    """Connections whose answers are over for the caller while the bodies have yet to end.
+
+    One timer closes those that do not end.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[Holder, float] = {}
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, holder: Holder, content: aiohttp.StreamReader) -> None:
+        """Take a connection for at most `LINGER` seconds (twice that, at worst)."""
+        self._until[holder] = self._loop.time() + LINGER
+        content.on_eof(partial(self._ended, holder))
+        if self._timer is None and self._until:
+            self._timer = self._loop.call_later(LINGER, self._sweep)
+
+    def _ended(self, holder: Holder) -> None:
+        if self._until.pop(holder, None) is not None:
+            holder.release()
+
+    def _sweep(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        for holder in [holder for holder, until in self._until.items() if until <= now]:
+            del self._until[holder]
+            holder.close()
+        if self._until:
+            self._timer = self._loop.call_later(LINGER, self._sweep)
+
+    def close(self) -> None:
+        """Close them all."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for holder in self._until:
+            holder.close()
+        self._until.clear()
