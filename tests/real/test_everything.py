@@ -58,7 +58,9 @@ def config(request: pytest.FixtureRequest) -> Iterator[ServerConfig]:
         pytest.skip(reason)
     command = parts.npm_program("server-everything")
     if request.param == "stdio":
-        yield ServerConfig(name="everything", command=command[0], args=(*command[1:], "stdio"))
+        # It does not end when its stdin does, so there is no use in waiting for that.
+        args = (*command[1:], "stdio")
+        yield ServerConfig(name="everything", command=command[0], args=args, shutdown_timeout=0.1)
         return
     mode, path = {"streamable_http": ("streamableHttp", "mcp"), "sse": ("sse", "sse")}[request.param]
     with listening_server([*command, mode], {"PORT": "0"}) as address:

@@ -37,7 +37,7 @@ PLACES = [
 """Each transport with each revision that it can speak; ``json`` is HTTP with plain answers, ``http`` with streams."""
 
 TOOLS = {
-    *("echo", "add", "weather", "nothing", "fail", "big", "region", "mixed", "picture"),
+    *("echo", "add", "weather", "nothing", "fail", "big", "region", "mixed", "mirror", "picture"),
     *("steps", "say", "hang", "hung", "break_stream", "order", "visit", "think", "roots", "grow", "touch"),
 }
 

@@ -90,6 +90,7 @@ class ResourceContents(Kept):
     mime_type: str | None = None
     text: str | None = None
     blob: str | None = None
+    meta: dict[str, Any] | None = field(default=None, name="_meta")
 
     def decoded(self) -> bytes:
         """Give the bytes: the blob's, or the text's in UTF-8.
@@ -105,9 +106,14 @@ class ResourceContents(Kept):
 class EmbeddedResource(Kept):
     """A resource within an answer."""
 
-    resource: ResourceContents
+    resource_raw: Raw = field(name="resource")
     type: Literal["resource"] = "resource"
     annotations: dict[str, Any] | None = None
+
+    @property
+    def resource(self) -> ResourceContents:
+        """The resource."""
+        return decode(ResourceContents, self.resource_raw, "an embedded resource")
 
 
 class ResourceLink(Kept):

@@ -82,8 +82,8 @@ class ToolResult:
         for block in self.content:
             if isinstance(block, TextContent):
                 pieces.append(block.text)
-            elif isinstance(block, EmbeddedResource) and block.resource.text is not None:
-                pieces.append(block.resource.text)
+            elif isinstance(block, EmbeddedResource) and (text := block.resource.text) is not None:
+                pieces.append(text)
         return pieces[0] if len(pieces) == 1 else "\n".join(pieces)
 
     @property

@@ -182,9 +182,14 @@ class PromptResult(Kept):
 class ReadResult(Kept):
     """What reading a resource gave. ``ttl_ms`` and ``cache_scope`` tell how long and for whom it may be kept."""
 
-    contents: tuple[ResourceContents, ...]
+    contents_raw: tuple[Raw, ...] = field(name="contents")
     ttl_ms: int | None = None
     cache_scope: str | None = None
+
+    @property
+    def contents(self) -> list[ResourceContents]:
+        """The parts in order; most resources have one."""
+        return [decode(ResourceContents, raw, "what a resource holds") for raw in self.contents_raw]
 
     @property
     def text(self) -> str:

@@ -144,7 +144,7 @@ class TaskHandle:
         if _is_core(self._agreement):
             if task.status == "cancelled":
                 raise self._gone("cancelled", task.status_message or "it was cancelled")
-            return ToolResult(await self._ask("tasks/result", timeout=self._calls.connection.config.max_timeout))
+            return await self._fetched_core()
         if task.status == "completed":
             if task.result is UNSET:
                 raise InvalidResult(f"task {self.id} completed without a result", server=self._server_name)
@@ -152,6 +152,17 @@ class TaskHandle:
         if task.error is not UNSET:
             raise self._calls.connection.server_error(task.error, f"task {self.id}")
         raise self._gone(task.status, task.status_message or f"it ended {task.status}")
+
+    async def _fetched_core(self) -> ToolResult:
+        """Give what ``tasks/result`` answers; some servers answer for a failed task with an empty result."""
+        result = ToolResult(await self._ask("tasks/result", timeout=self._calls.connection.config.max_timeout))
+        if result.is_error:
+            return result
+        if not self.task.ended and not result.content and result.structured_raw is None:
+            await self.status()
+        if self.task.status in ("failed", "cancelled"):
+            raise self._gone(self.task.status, self.task.status_message or f"it ended {self.task.status}")
+        return result
 
     async def _answer(self, questions: Mapping[str, Raw]) -> None:
         fresh = {key: raw for key, raw in questions.items() if key not in self._answered}

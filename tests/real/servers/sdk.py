@@ -78,6 +78,7 @@ def build() -> MCPServer[Any]:
         cache_hints={"tools/list": CacheHint(ttl_ms=1000, scope="public")},
     )
     plain_tools(server)
+    content_tools(server)
     busy_tools(server)
     asking_tools(server)
     changing_tools(server)
@@ -134,6 +135,10 @@ def plain_tools(server: MCPServer[Any]) -> None:
         """Take arguments that are mirrored into headers, which this SDK checks."""
         return f"{name} {floor}"
 
+
+def content_tools(server: MCPServer[Any]) -> None:
+    """Add tools that answer with more than text."""
+
     @server.tool(structured_output=False)
     def mixed() -> types.CallToolResult:
         """Answer with a block of every kind."""
@@ -149,6 +154,12 @@ def plain_tools(server: MCPServer[Any]) -> None:
             ],
             _meta={"example.com/kept": 1},
         )
+
+    @server.tool()
+    def mirror(value: Any, note: str = "") -> types.CallToolResult:
+        """Give any JSON value back, with its type's name."""
+        text = types.TextContent(type="text", text=type(value).__name__)
+        return types.CallToolResult(content=[text], structured_content={"value": value, "note": note})
 
     @server.tool()
     def picture() -> Image:
