@@ -1,0 +1,123 @@
+"""Errors as a person at the command line reads them: what happened, where, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from dragoman.cli.exit_codes import BUG, INTERRUPTED, NOBODY_READS, exit_status
+from dragoman.cli.plain import one_line, safe
+from dragoman.cli.screen import Screen
+from dragoman.errors import (
+    DragomanError,
+    HttpError,
+    MessageTooLarge,
+    RequestTimeout,
+    UrlElicitationRequired,
+    VersionMismatch,
+)
+
+__all__ = ["guarded", "report", "report_bug"]
+
+_LONGEST_WHAT: Final = 2000
+_LAST_LINES: Final = 12
+_LONGEST_BODY: Final = 300
+
+
+def guarded(screen: Screen, work: Callable[[], int], *, debug: bool) -> int:
+    """Do the work of a command and give its exit status, whatever happens."""
+    try:
+        status = work()
+        sys.stdout.flush()
+    except DragomanError as error:
+        report(screen, error, debug=debug)
+        return exit_status(error)
+    except BrokenPipeError:
+        _drop_output()
+        return NOBODY_READS
+    except KeyboardInterrupt:
+        screen.complain(screen.err_style("interrupted", "dim"))
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - a person should not have to read a traceback
+        report_bug(screen, error, debug=debug)
+        return BUG
+    return status
+
+
+def _drop_output() -> None:
+    """Keep the interpreter from complaining, when it ends, of output that nobody takes."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def report(screen: Screen, error: DragomanError, *, debug: bool = False) -> None:
+    """Tell of an error on stderr."""
+    if debug:
+        screen.complain(screen.err_style(_trace(error), "dim"))
+    place = f"{one_line(error.server)}: " if error.server else ""
+    what = one_line(error.what[:_LONGEST_WHAT]).rstrip(".")
+    hint = one_line(_hint(error))
+    told = f"{place}{what}. {hint}".rstrip()
+    screen.complain(f"{screen.err_style('dragoman:', 'red', 'bold')} {told}")
+    for line in _details(error):
+        screen.complain(screen.err_style(f"  {line}", "dim"))
+
+
+def report_bug(screen: Screen, error: BaseException, *, debug: bool) -> None:
+    """Tell of a failure that this program did not foresee."""
+    if debug:
+        screen.complain(screen.err_style(_trace(error), "dim"))
+    told = f"{type(error).__name__}: {one_line(str(error))}"
+    again = "Please report it." if debug else "Please report it, with what --debug shows."
+    screen.complain(f"{screen.err_style('dragoman:', 'red', 'bold')} unforeseen, and so a bug: {safe(told)}. {again}")
+
+
+def _trace(error: BaseException) -> str:
+    import traceback
+
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _hint(error: DragomanError) -> str:
+    """The library's hint, in the words of the command line where they differ."""
+    match error:
+        case RequestTimeout(method="connect"):
+            return "Give it more time with --connect-timeout, or look whether it is stuck."
+        case RequestTimeout():
+            return "Give it more time with --timeout, or look whether the server is stuck."
+        case VersionMismatch():
+            return (
+                f"Leave --protocol-version out, or update the server (it speaks {', '.join(error.supported) or '?'})."
+            )
+        case MessageTooLarge():
+            return "If you expect that much, allow it: --set max_message_bytes=BYTES."
+        case _:
+            return error.hint
+
+
+def _details(error: DragomanError) -> list[str]:
+    """What the server itself had to say: its stderr, its HTTP body, the pages that it wants visited."""
+    lines: list[str] = []
+    if isinstance(error, HttpError):
+        body = one_line(error.body)
+        if body:
+            lines.append(f"it said: {body[:_LONGEST_BODY]}{'…' if len(body) > _LONGEST_BODY else ''}")
+        if error.retry_after is not None:
+            lines.append(f"it asks to wait {error.retry_after:g} s")
+    if isinstance(error, UrlElicitationRequired):
+        lines += [f"it wants you to visit: {one_line(url)}" for url in _pages(error.data)]
+    words = error.stderr.strip().splitlines()
+    if words:
+        lines.append("its last words on stderr:")
+        lines += [f"| {one_line(line)}" for line in words[-_LAST_LINES:]]
+    return lines
+
+
+def _pages(data: object) -> list[str]:
+    asked = cast("dict[str, Any]", data).get("elicitations") if isinstance(data, dict) else None
+    entries = cast("list[Any]", asked) if isinstance(asked, list) else []
+    objects = [cast("dict[str, Any]", entry) for entry in entries if isinstance(entry, dict)]
+    return [str(entry["url"]) for entry in objects if "url" in entry]

@@ -1,0 +1,59 @@
+"""Text of servers made fit to be shown: nothing in it moves the cursor, changes colours or hides what it says."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["one_line", "safe", "safe_json", "shortened", "size_text"]
+
+#: Control characters but tab and newline; bidirectional overrides; invisible tags; halves of characters.
+_UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]")
+_SPACES: Final = re.compile(r"\s+")
+_KILO: Final = 1000
+
+
+def safe(text: str) -> str:
+    r"""Give the text with each unsafe character written out, as in ``\x1b``; line ends become newlines."""
+    return _UNSAFE.sub(_written_out, text.replace("\r\n", "\n"))
+
+
+def safe_json(text: str) -> str:
+    r"""Give JSON with each unsafe character as JSON escapes it, as in ``\u001b``: it means the same."""
+    return _UNSAFE.sub(_escaped, text)
+
+
+def one_line(text: str) -> str:
+    """Give the text on one line, safe, with every run of white space as one space."""
+    return safe(_SPACES.sub(" ", text).strip())
+
+
+def shortened(text: str, limit: int) -> str:
+    """Give at most ``limit`` characters of one line: whole words, and a mark if something is missing."""
+    line = one_line(text)
+    if len(line) <= limit:
+        return line
+    head = line[: limit - 1]
+    cut = head.rfind(" ", limit // 2)
+    return (head if cut < 0 else head[:cut]).rstrip(" ,;:.") + "…"
+
+
+def size_text(count: int) -> str:
+    """Give a number of bytes for people: ``312 bytes``, ``1.2 kB``."""
+    if count < _KILO:
+        return f"{count} byte{'' if count == 1 else 's'}"
+    units = ("kB", "MB", "GB")
+    power = next((index for index in range(len(units)) if count < _KILO ** (index + 2)), len(units) - 1)
+    return f"{count / _KILO ** (power + 1):.1f} {units[power]}"
+
+
+def _written_out(found: re.Match[str]) -> str:
+    code = ord(found.group())
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    halves = found.group().encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{halves[at]:02x}{halves[at + 1]:02x}" for at in range(0, len(halves), 2))

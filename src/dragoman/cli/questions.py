@@ -1,0 +1,180 @@
+"""Puts a server's questions to the person at the terminal: forms field by field, pages with their whole address.
+
+Without a terminal every question is declined, and that is said. Nothing is sent before the person saw all of it.
+Source: 2026-07-28 client/elicitation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import webbrowser
+from typing import Any, Final
+
+from dragoman.cli.coercion import Misfit
+from dragoman.cli.forms import Field, fields_of
+from dragoman.cli.keyboard import Keyboard
+from dragoman.cli.plain import one_line, safe
+from dragoman.cli.schemas import Json
+from dragoman.cli.screen import Screen
+from dragoman.cli.visits import Visit, examined
+from dragoman.errors import DragomanError
+from dragoman.protocol.interaction import ElicitationRequest, ElicitationResult
+from dragoman.protocol.jsonrpc import encode
+
+__all__ = ["answer"]
+
+_DECLINE: Final = "/decline"
+_CANCEL: Final = "/cancel"
+
+
+class _Ended(Exception):
+    """The person ended the questions with this answer."""
+
+    def __init__(self, result: ElicitationResult) -> None:
+        super().__init__(result.action)
+        self.result = result
+
+
+async def answer(screen: Screen, keyboard: Keyboard, request: ElicitationRequest, server: str) -> ElicitationResult:
+    """Ask and give the answer."""
+    if not screen.is_attended:
+        told = f"{one_line(server)} asks: {one_line(request.message)} (declined: there is no terminal to ask at)"
+        screen.note(told, "yellow")
+        return ElicitationResult("decline")
+    try:
+        if request.mode == "url":
+            return await _Questions(screen, keyboard).visit(request, server)
+        return await _Questions(screen, keyboard).form(request, server)
+    except _Ended as ended:
+        return ended.result
+
+
+class _Questions:
+    def __init__(self, screen: Screen, keyboard: Keyboard) -> None:
+        self._screen = screen
+        self._style = screen.err_style
+        self._keyboard = keyboard
+
+    async def form(self, request: ElicitationRequest, server: str) -> ElicitationResult:
+        """Ask field by field, then show all and let it be sent, changed or refused."""
+        self._head(f"{one_line(server)} asks", request.message)
+        fields = fields_of(request.requested_schema or {})
+        if fields:
+            self._screen.complain(self._style(f"  ({_DECLINE} says no, {_CANCEL} or Ctrl-D puts it off)", "dim"))
+        answers: dict[str, Any] = {}
+        while True:
+            for field in fields:
+                value = await self._field(field, answers.get(field.name, field.default))
+                if value is None:
+                    answers.pop(field.name, None)
+                else:
+                    answers[field.name] = value
+            problem = _problem(request.requested_schema, answers)
+            if problem:
+                self._screen.complain(self._style(f"  That does not fit yet: {problem}.", "red"))
+            elif await self._review(server, fields, answers):
+                return ElicitationResult("accept", answers)
+
+    async def visit(self, request: ElicitationRequest, server: str) -> ElicitationResult:
+        """Show the address with its host marked, and open it only if the person says so."""
+        self._head(f"{one_line(server)} wants you to visit a page", request.message)
+        visit = examined(request.url or "")
+        marked = safe(visit.before) + self._style(visit.host, "bold", "yellow") + safe(visit.after)
+        self._screen.complain(f"\n  {marked}\n")
+        if visit.host:
+            self._screen.complain(f"  {self._style('Host:', 'dim')} {self._style(visit.host, 'bold')}")
+        for warning in visit.warnings:
+            self._screen.complain(self._style(f"  Careful: {warning}.", "red"))
+        return await self._consent(request, visit)
+
+    async def _consent(self, request: ElicitationRequest, visit: Visit) -> ElicitationResult:
+        can = {"o": "[o]pen it in the browser", "v": "[v]isited it myself"} if visit.can_open else {}
+        can |= {"d": "[d]ecline", "c": "[c]ancel"}
+        while True:
+            match await self._choice(", ".join(can.values()), tuple(can)):
+                case "o":
+                    if await asyncio.to_thread(webbrowser.open, request.url or ""):
+                        return ElicitationResult("accept")
+                    self._screen.complain(self._style("  No browser could be started: open it by hand.", "red"))
+                case "v":
+                    return ElicitationResult("accept")
+                case _:
+                    return ElicitationResult("decline")
+
+    def _head(self, title: str, message: str) -> None:
+        self._screen.complain(f"{self._style('?', 'cyan', 'bold')} {self._style(title, 'bold')}")
+        for line in safe(message).strip().splitlines():
+            self._screen.complain(f"  {line}")
+
+    async def _field(self, field: Field, default: Json) -> Json:
+        """Ask one field until the answer fits; None leaves it out."""
+        if field.description:
+            self._screen.complain(self._style(f"  {one_line(field.description)}", "dim"))
+        for number, choice in enumerate(field.choices, start=1):
+            self._screen.complain(f"  {self._style(f'{number:3})', 'dim')} {one_line(choice.title)}")
+        while True:
+            text = await self._ask(self._prompt(field, default))
+            if text.strip() == _DECLINE:
+                raise _Ended(ElicitationResult("decline"))
+            if not text.strip() and (default is not None or not field.required):
+                return default
+            try:
+                if not text.strip():
+                    raise Misfit("is needed")
+                return field.read(text)
+            except Misfit as misfit:
+                told = str(misfit).partition(", not ")[0]
+                self._screen.complain(self._style(f"  That {told}.", "red"))
+
+    def _prompt(self, field: Field, default: Json) -> str:
+        title = self._style(one_line(field.title), "cyan")
+        notes = [one_line(field.kind)] if field.kind else []
+        if not field.required:
+            notes.append("may be left out")
+        told = self._style(f" ({', '.join(notes)})", "dim") if notes else ""
+        shown = f" [{one_line(field.shown(default))}]" if default is not None else ""
+        return f"  {title}{told}{shown}: "
+
+    async def _review(self, server: str, fields: list[Field], answers: dict[str, Any]) -> bool:
+        """Show what would be sent; True to send it, False to go through it again."""
+        width = max((len(one_line(field.title)) for field in fields), default=0)
+        if fields:
+            self._screen.complain(self._style(f"  This would go to {one_line(server)}:", "dim"))
+        for field in fields:
+            value = one_line(field.shown(answers[field.name])) if field.name in answers else self._style("—", "dim")
+            self._screen.complain(f"    {one_line(field.title):<{width}}  {value}")
+        can = {"y": "[y]es, send", "e": "[e]dit", "d": "[d]ecline", "c": "[c]ancel"}
+        if not fields:
+            can = {"y": "[y]es", "d": "[d]ecline", "c": "[c]ancel"}
+        chosen = await self._choice(", ".join(can.values()), tuple(can))
+        if chosen == "d":
+            raise _Ended(ElicitationResult("decline"))
+        return chosen == "y"
+
+    async def _choice(self, question: str, letters: tuple[str, ...]) -> str:
+        while True:
+            word = (await self._ask(f"  {self._style(question, 'cyan')}: ")).strip().lower().removeprefix("/")
+            if word[:1] == "c":
+                raise _Ended(ElicitationResult("cancel"))
+            if word[:1] in letters:
+                return word[:1]
+
+    async def _ask(self, prompt: str) -> str:
+        self._screen.ask(prompt)
+        text = await self._keyboard.line()
+        if text is None or text.strip() == _CANCEL:
+            if text is None:
+                self._screen.complain("")
+            raise _Ended(ElicitationResult("cancel"))
+        return text
+
+
+def _problem(schema: dict[str, Any] | None, answers: dict[str, Any]) -> str:
+    """Tell what the whole form lacks against its schema; empty if it fits or the schema can't be used."""
+    from dragoman.schema.validation import Validator
+
+    try:
+        found = Validator(encode(schema or {})).problem(encode(answers))
+    except DragomanError:
+        return ""
+    return "" if found is None else one_line(found.text).rstrip(".")

@@ -1,0 +1,155 @@
+"""From what the command line says of a server to the settings that reach it.
+
+`${NAME}` and `${NAME:-default}` in the values of ``--header``, ``--env`` and ``--set`` stand for variables of this
+process's environment, so that a secret need not stand on the command line, where other users can read it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from dragoman.config.model import ServerConfig, Tls, config_for
+from dragoman.errors import ConfigError, UsageError
+
+__all__ = ["Reach", "configured", "expanded", "pairs"]
+
+_VARIABLE: Final = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_LAUNCHERS: Final = re.compile(r"(npx|npm|pnpm|bunx|bun|yarn|uvx|uv|pipx|node|deno|tsx|env|python[0-9.]*)")
+_TOLD_BY_TARGET: Final = frozenset({"command", "args", "url"})
+_LAUNCHER_VERBS: Final = frozenset({"run", "exec", "dlx", "tool", "x"})
+_VERSION_TAIL: Final = re.compile(r"(?<=.)@[^@/]+$")
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """What the options of every command say of the server; None and empty leave the settings' own defaults."""
+
+    target: str
+    headers: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    cwd: str | None = None
+    transport: str | None = None
+    protocol_version: str | None = None
+    timeout: float | None = None
+    connect_timeout: float | None = None
+    more: tuple[str, ...] = ()
+
+
+def configured(reach: Reach, environment: Mapping[str, str] = os.environ) -> ServerConfig:
+    """Give the settings of the server.
+
+    Raises:
+        ConfigError, UsageError: they can't be used; the text names the option.
+    """
+    if not reach.target.strip():
+        hint = "Name it with -s TARGET (a command line or a URL), or in DRAGOMAN_SERVER."
+        raise ConfigError("no server is named", hint=hint)
+    config = config_for(reach.target)
+    told: dict[str, Any] = {
+        "name": _name(config),
+        "cwd": reach.cwd,
+        "transport": reach.transport,
+        "protocol_version": reach.protocol_version,
+        "timeout": reach.timeout,
+        "connect_timeout": reach.connect_timeout,
+        "headers": pairs(reach.headers, "--header", environment, colon=True) or None,
+        "env": pairs(reach.env, "--env", environment) or None,
+    }
+    _check_fit(config, told)
+    changes = {key: value for key, value in told.items() if value is not None}
+    if reach.timeout is not None:
+        changes["max_timeout"] = max(config.max_timeout, reach.timeout)
+    changes |= _more(config, pairs(reach.more, "--set", environment))
+    return msgspec.structs.replace(config, **changes)
+
+
+def pairs(words: Sequence[str], option: str, environment: Mapping[str, str], *, colon: bool = False) -> dict[str, str]:
+    """Read ``NAME=VALUE`` words (``NAME: VALUE`` too, if ``colon``), with variables put in.
+
+    Raises:
+        UsageError: one has no name or value, or names a variable that is not set.
+    """
+    found: dict[str, str] = {}
+    for word in words:
+        name, mark, value = word.partition("=")
+        if colon and ":" in name:
+            name, mark, value = word.partition(":")
+            value = value.lstrip()
+        if not name.strip() or not mark:
+            shown = name.strip() or word
+            raise UsageError(f"{option} {shown!r} has no value", hint=f"Write {option} NAME=VALUE.")
+        found[name.strip()] = expanded(value, option, environment)
+    return found
+
+
+def expanded(text: str, option: str, environment: Mapping[str, str]) -> str:
+    """Put variables in; ``$$`` is one dollar sign.
+
+    Raises:
+        UsageError: a variable is not set and has no default.
+    """
+
+    def put(found: re.Match[str]) -> str:
+        name: str | None = found.group(1)
+        default: str | None = found.group(2)
+        if name is None:
+            return "$"
+        value = environment.get(name, default)
+        if value is None:
+            raise UsageError(f"{option} names the variable {name}, which is not set", hint=f"Set {name} and try again.")
+        return value
+
+    return _VARIABLE.sub(put, text)
+
+
+def _check_fit(config: ServerConfig, told: Mapping[str, Any]) -> None:
+    remote = config.command is None
+    for key, option in (("env", "--env"), ("cwd", "--cwd")) if remote else (("headers", "--header"),):
+        if told[key] is not None:
+            wanted, here = ("a command line", "a URL") if remote else ("a URL", "a command line")
+            raise UsageError(f"{option} has no meaning for {here}", hint=f"Leave it out, or give {wanted}.")
+
+
+def _more(config: ServerConfig, given: Mapping[str, str]) -> dict[str, Any]:
+    """Give the settings of ``--set KEY=VALUE``, typed as `ServerConfig` has them; a dot reaches into a setting."""
+    changes: dict[str, Any] = {}
+    for key, text in given.items():
+        outer, dot, inner = key.partition(".")
+        current = changes.get(outer, getattr(config, outer, None))
+        if outer in _TOLD_BY_TARGET or outer not in config.__struct_fields__:
+            known = ", ".join(name for name in config.__struct_fields__ if name not in _TOLD_BY_TARGET)
+            raise UsageError(f"--set names {key!r}, which is no setting", hint=f"There are {known}.")
+        if isinstance(current, Mapping):
+            if not inner:
+                raise UsageError(f"--set {key} needs a name within it", hint=f"Write --set {key}.NAME=VALUE.")
+            changes[outer] = {**current, inner: text}
+        elif isinstance(current, Tls):
+            changes[outer] = msgspec.structs.replace(current, **{inner: _typed(current, inner, key, text)})
+        else:
+            changes[outer] = _typed(config, key if dot else outer, key, text)
+    return changes
+
+
+def _typed(owner: msgspec.Struct, name: str, key: str, text: str) -> object:
+    kinds = {entry.name: entry.type for entry in msgspec.structs.fields(owner)}
+    if name not in kinds:
+        raise UsageError(f"--set names {key!r}, which is no setting", hint=f"There are {', '.join(kinds)}.")
+    try:
+        return msgspec.convert(text, kinds[name], strict=False)
+    except msgspec.ValidationError:
+        raise UsageError(f"--set {key} can't have the value {text!r}", hint="See the reference of settings.") from None
+
+
+def _name(config: ServerConfig) -> str:
+    """Give a name that people know the server by: the program itself rather than what launches it."""
+    if config.command is None or not _LAUNCHERS.fullmatch(config.name):
+        return config.name
+    for word in config.args:
+        if word.startswith("-") or word in _LAUNCHER_VERBS or ("=" in word and config.name == "env"):
+            continue
+        return _VERSION_TAIL.sub("", word).rstrip("/").rpartition("/")[2] or config.name
+    return config.name
