@@ -7,6 +7,8 @@ neighbour `blocking` does without the event loop.
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from abc import abstractmethod
 from asyncio import Future
 from collections.abc import AsyncGenerator
@@ -158,5 +160,8 @@ async def opened(target: Target) -> AsyncGenerator[BareConversation]:
 
 
 def peer() -> AsyncPeer:
-    """Give the limit."""
+    """Give the limit. Processes are watched without a thread for each, which newer Pythons do by themselves."""
+    if sys.version_info < (3, 12) and hasattr(os, "pidfd_open"):
+        policy: Any = asyncio.get_event_loop_policy()
+        policy.set_child_watcher(vars(asyncio)["PidfdChildWatcher"]())  # by name: gone in 3.14, and so deprecated
     return AsyncPeer(opened)
