@@ -52,7 +52,7 @@ def connect(
     client_info: ClientInfo | None = None,
     remembered: Verdict | None = None,
 ) -> Connecting:
-    """Open a connection to one server: ``async with connect(target) as server``, or await it and close it yourself.
+    """Open a connection to one server, with ``async with``; or await it and close it yourself.
 
     ``target`` is a `ServerConfig`, a URL, a command line, a list of arguments, or a transport of your own. A handler
     (``sampling``, ``elicitation``, ``roots``) is offered to the server if it is given. ``on_log`` hears log lines,
@@ -130,6 +130,7 @@ class _Owner:
         self._remembered = remembered
         self.loop = asyncio.get_running_loop()
         self.closing = Event()
+        self._connection: Connection | None = None
         self._ready: Future[_Opened] = self.loop.create_future()
         self._task = self.loop.create_task(self._own(), name=f"dragoman {config.name}")
         _owners.add(self._task)
@@ -152,8 +153,9 @@ class _Owner:
     async def close(self) -> None:
         """Close the conversation and wait until nothing of it is left. Any task may do so, any number of times."""
         self.closing.set()
-        if asyncio.current_task() is not self._task:
-            await asyncio.wait({self._task})
+        if self._connection is not None:
+            self._connection.let_go(asyncio.current_task())
+        await asyncio.wait({self._task})
 
     async def _own(self) -> None:
         try:
@@ -169,6 +171,7 @@ class _Owner:
         except Exception as error:  # noqa: BLE001 - whatever it is goes to the caller, who awaits it
             self._failed(error)
             return
+        self._connection = connection
         connection.on_lost = self.closing.set
         if connection.ended is not None:
             self.closing.set()
@@ -206,5 +209,5 @@ def _abandoned(loop: AbstractEventLoop, closing: Event, name: str) -> None:
     """Close what nobody holds any more."""
     if closing.is_set() or loop.is_closed():
         return
-    warnings.warn(f"the connection to {name!r} was never closed", ResourceWarning, stacklevel=2)
     loop.call_soon_threadsafe(closing.set)
+    warnings.warn(f"the connection to {name!r} was never closed", ResourceWarning, stacklevel=2)
