@@ -1,13 +1,13 @@
-"""Finds the transport of a configuration by its name: the built-in ones, then plug-ins.
+"""Finds the transport that a configuration names: ours first, then those that other distributions registered.
 
-A plug-in is an entry point in the group ``dragoman.transports``; its name is the value of ``transport``, and it gives
-a `TransportFactory`. Built-in ones are imported when first used, and what finds plug-ins only when one is asked for.
+Modules are imported when their transport is first asked for, so that nobody pays for what he does not use.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from dragoman.config.model import ServerConfig
 from dragoman.errors import ConfigError
@@ -16,54 +16,67 @@ from dragoman.transports.base import Transport, TransportFactory
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["GROUP", "open_transport"]
+__all__ = ["ENTRY_POINTS", "create"]
 
-GROUP: Final = "dragoman.transports"
+#: The group of entry points in which another distribution registers a transport, under the name used in settings.
+ENTRY_POINTS: Final = "dragoman.transports"
 
-_BUILT_IN: Final = {
+#: Where our own lie, as module and class. They can't be replaced by an entry point of the same name.
+_BUILT_IN: Final[Mapping[str, tuple[str, str]]] = {
     "stdio": ("dragoman.transports.stdio", "StdioTransport"),
-    "streamable_http": ("dragoman.transports.http", "HttpTransport"),
+    "streamable_http": ("dragoman.transports.http", "StreamableHttp"),
     "sse": ("dragoman.transports.sse", "SseTransport"),
     "websocket": ("dragoman.transports.websocket", "WebSocketTransport"),
 }
 
 
-def open_transport(config: ServerConfig) -> Transport:
-    """Give an unopened transport for a configuration.
+def create(config: ServerConfig) -> Transport:
+    """Make the transport that ``config.transport`` names; it is not open yet.
 
     Raises:
-        ConfigError: there is no transport of that name, or its plug-in can't be loaded.
+        ConfigError: there is none of that name, or the distribution that has it can't be used.
     """
-    home = _BUILT_IN.get(config.transport)
-    if home is not None:
-        factory = cast("TransportFactory", getattr(import_module(home[0]), home[1]))
-        return factory(config)
+    return _factory(config)(config)
+
+
+def _factory(config: ServerConfig) -> TransportFactory:
+    name = config.transport
+    if name in _BUILT_IN:
+        module, attribute = _BUILT_IN[name]
+        return getattr(import_module(module), attribute)
+    registered = _registered()
+    if name not in registered:
+        _unknown(config, sorted({*_BUILT_IN, *registered}))
+    entry = registered[name]
+    try:
+        factory: object = entry.load()
+    except Exception as error:  # noqa: BLE001 - a foreign module may fail in any way while it is imported
+        _unusable(config, entry, f"{type(error).__name__}: {error}")
+    if not callable(factory):
+        _unusable(config, entry, "it is not callable")
+    return _called(factory)
+
+
+def _called(factory: Callable[..., object]) -> TransportFactory:
+    return factory  # pyright: ignore[reportReturnType] - what a plug-in gives shows when it is used
+
+
+def _registered() -> dict[str, EntryPoint]:
     from importlib.metadata import entry_points
 
-    plugins = {entry.name: entry for entry in entry_points(group=GROUP)}
-    plugin = plugins.get(config.transport)
-    if plugin is None:
-        raise _unknown(config, [*_BUILT_IN, *plugins])
-    return _load(plugin, config)(config)
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
 
 
-def _load(plugin: EntryPoint, config: ServerConfig) -> TransportFactory:
-    try:
-        return cast("TransportFactory", plugin.load())
-    except Exception as error:
-        raise ConfigError(
-            f"transport: the plug-in {plugin.value!r} for {config.transport!r} can't be loaded ({error})",
-            server=config.name,
-            hint="Reinstall the package that brings it.",
-        ) from error
-
-
-def _unknown(config: ServerConfig, known: list[str]) -> ConfigError:
+def _unknown(config: ServerConfig, names: list[str]) -> NoReturn:
     from difflib import get_close_matches
 
-    near = get_close_matches(config.transport, known, n=1)
-    return ConfigError(
-        f"transport: there is no transport {config.transport!r}",
-        server=config.name,
-        hint=f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(sorted(known))}.",
-    )
+    near = get_close_matches(config.transport, names, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else "Install the distribution that has it, or correct the name."
+    what = f"transport: {config.transport!r} is unknown; there are {', '.join(names)}"
+    raise ConfigError(what, server=config.name, hint=hint)
+
+
+def _unusable(config: ServerConfig, entry: EntryPoint, why: str) -> NoReturn:
+    owner = f" of {entry.dist.name}" if entry.dist is not None else ""
+    what = f"transport: {entry.name!r} ({entry.value}{owner}) can't be used ({why})"
+    raise ConfigError(what, server=config.name, hint="Update or reinstall the distribution that has it.")

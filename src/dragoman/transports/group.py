@@ -1,0 +1,163 @@
+"""The processes of one server as a whole: its group, and what left the group but still hangs on the server's tree.
+
+A server is started as the leader of a group, so that one signal reaches all it starts. A child in a session of its own
+(a browser that a server drives, say) is out of that signal's reach and is found through its parent in ``/proc``, as
+long as the server lives. A daemon that cut itself loose on purpose (its parent is gone) is left alone.
+It waits for nothing: `process.py` does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+__all__ = ["ProcessGroup"]
+
+_PROC: Final = Path("/proc")
+
+#: Servers that are closed together share one look at the machine's processes, which takes some milliseconds.
+_LOOK_LASTS: Final = 0.01
+
+
+class _Entry(NamedTuple):
+    """One living process: its id, its parent's and its group's."""
+
+    pid: int
+    parent: int
+    group: int
+
+
+class ProcessGroup:
+    """The group that ``leader`` leads. Strays are held by descriptors (pidfd), so that no id is ever mistaken.
+
+    Where the system has no pidfd or no ``/proc``, only the group itself is reached.
+    """
+
+    __slots__ = ("_empty", "_held", "_led", "leader")
+
+    def __init__(self, leader: int) -> None:
+        self.leader = leader
+        self._led = True
+        self._empty = False
+        self._held: dict[int, int] = {}
+
+    def find_strays(self) -> None:
+        """Look for descendants outside the group and hold them, so that `signal` reaches them too."""
+        roots = {self.leader, *self._held} if self._led else set(self._held)
+        if roots and _can_look():
+            self._hold(entry.pid for entry in _descendants(roots) if entry.group != self.leader)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to every process of the group and to every stray."""
+        if not self._empty:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.leader, number)
+        for descriptor in self._held.values():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(descriptor, number)
+
+    def lost_leader(self) -> None:
+        """Learn that the leader was reaped. Its id stays taken as long as the group has members, and no longer."""
+        self._led = False
+
+    def gone(self) -> bool:
+        """Tell whether neither a member nor a stray lives.
+
+        The dead that nobody reaps (there are containers whose first process does not) don't count.
+        """
+        if self._led:
+            return False
+        for pid in [pid for pid, descriptor in self._held.items() if _finished(descriptor)]:
+            os.close(self._held.pop(pid))
+        if not self._held and not self._empty:
+            self._empty = not self._has_members() or self._has_only_dead()
+        return self._empty and not self._held
+
+    def forget(self) -> None:
+        """Let go of all descriptors and never send a signal again."""
+        self._led = False
+        self._empty = True
+        while self._held:
+            os.close(self._held.popitem()[1])
+
+    def _has_members(self) -> bool:
+        try:
+            os.killpg(self.leader, 0)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+    def _has_only_dead(self) -> bool:
+        if not _can_look():
+            return False
+        living = [entry.pid for entry in _living(fresh=True) if entry.group == self.leader]
+        self._hold(living)
+        return not living
+
+    def _hold(self, pids: Iterable[int]) -> None:
+        for pid in pids:
+            if pid not in self._held:
+                with contextlib.suppress(OSError, AttributeError):
+                    self._held[pid] = os.pidfd_open(pid)
+
+
+def _can_look() -> bool:
+    return _PROC.joinpath("self", "stat").exists()
+
+
+def _finished(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _descendants(roots: set[int]) -> list[_Entry]:
+    children: dict[int, list[_Entry]] = {}
+    for entry in _living():
+        children.setdefault(entry.parent, []).append(entry)
+    found: list[_Entry] = []
+    parents = list(roots)
+    while parents:
+        next_ones = children.pop(parents.pop(), [])
+        found += next_ones
+        parents += [entry.pid for entry in next_ones]
+    return found
+
+
+_look: tuple[float, list[_Entry]] = (float("-inf"), [])
+
+
+def _living(*, fresh: bool = False) -> list[_Entry]:
+    """Give every process that is not dead; at most `_LOOK_LASTS` seconds old, or new if it must be ``fresh``."""
+    global _look  # noqa: PLW0603 - one look serves all servers of this process
+    now = time.monotonic()
+    if fresh or now - _look[0] > _LOOK_LASTS:
+        _look = (now, _look_around())
+    return _look[1]
+
+
+def _look_around() -> list[_Entry]:
+    found: list[_Entry] = []
+    for name in os.listdir(_PROC):  # noqa: PTH208 - hundreds of names, and four times faster
+        if not name.isdecimal():
+            continue
+        try:
+            descriptor = os.open(f"/proc/{name}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            # "pid (name) state parent group …"; the name may hold blanks and brackets.
+            state, parent, group = os.read(descriptor, 512).rpartition(b") ")[2].split(None, 3)[:3]
+        except (OSError, ValueError):
+            continue
+        finally:
+            os.close(descriptor)
+        if state not in b"ZX":
+            found.append(_Entry(int(name), int(parent), int(group)))
+    return found
