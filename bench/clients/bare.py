@@ -162,6 +162,6 @@ async def opened(target: Target) -> AsyncGenerator[BareConversation]:
 def peer() -> AsyncPeer:
     """Give the limit. Processes are watched without a thread for each, which newer Pythons do by themselves."""
     if sys.version_info < (3, 12) and hasattr(os, "pidfd_open"):
-        policy: Any = asyncio.get_event_loop_policy()
-        policy.set_child_watcher(vars(asyncio)["PidfdChildWatcher"]())  # by name: gone in 3.14, and so deprecated
+        policy = vars(asyncio)["get_event_loop_policy"]()
+        policy.set_child_watcher(vars(asyncio)["PidfdChildWatcher"]())  # by name: newer Pythons lack both
     return AsyncPeer(opened)
