@@ -141,7 +141,7 @@ class Theirs:
 
     async def ping(self) -> Any:
         if self.client.protocol_version < "2026":
-            await self.client.send_ping()  # pyright: ignore[reportDeprecated]
+            await self.client.session.send_request(types.PingRequest(), types.EmptyResult)
 
     async def call(self, name: str, arguments: dict[str, Any]) -> Any:
         heard: list[list[Any]] = []

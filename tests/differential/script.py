@@ -60,7 +60,7 @@ right = st.one_of(
     call("mirror", st.fixed_dictionaries({"value": values}, optional={"note": text})),
     call("region", st.fixed_dictionaries({"name": text}, optional={"floor": integers})),
     call("fail", st.fixed_dictionaries({"reason": text})),
-    call("big", st.fixed_dictionaries({"size": st.sampled_from([0, 1, 70_000, 1_500_000])})),
+    call("big", st.fixed_dictionaries({"size": st.sampled_from([0, 1, 70_000, 300_000])})),
     call("steps", st.fixed_dictionaries({"count": st.integers(0, 4)})),
     call(st.sampled_from(["nothing", "mixed", "picture", "order", "roots"]), st.just({})),
     call("think", st.fixed_dictionaries({"prompt": text})),

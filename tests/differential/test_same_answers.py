@@ -21,7 +21,7 @@ PLACES = [
 ]
 
 EXAMPLES = settings(
-    max_examples=40,
+    max_examples=30,
     deadline=None,
     derandomize=parts.in_ci(),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
