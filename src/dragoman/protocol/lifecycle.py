@@ -10,7 +10,8 @@ It sends nothing and waits for nothing; ``server/negotiation.py`` carries its st
                                   → died on the probe: respawn, then initialize
                             initialize → refused over HTTP with 400, 404 or 405: the old HTTP+SSE transport
 
-Every step makes progress: no version is probed twice, and initialize, respawn and switch happen once at most.
+Every step makes progress: no version is probed more than twice (the second time only if the server lists the very
+version that it refused, as one half of a fleet under update does), and initialize, respawn and switch happen once at most.
 Source: 2026-07-28 basic/versioning, basic/transports; 2025-11-25 basic/lifecycle.
 """
 
@@ -61,6 +62,7 @@ HEADER_MISMATCH: Final = -32020
 MISSING_CAPABILITY: Final = -32021
 UNSUPPORTED_VERSION: Final = -32022
 _MODERN_ERRORS: Final = frozenset({HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION})
+_MOST_PROBES: Final = 2
 _NO_SUCH_ENDPOINT: Final = frozenset({400, 404, 405})
 _ABOUT_THE_CALLER: Final = frozenset({401, 403, 407, 429, 502, 503, 504})
 
@@ -227,7 +229,7 @@ class Negotiation:
         self._remembered = revision(remembered.version) if remembered else None
         self._can_respawn = can_respawn
         self._can_switch = can_switch
-        self._probed: set[str] = set()
+        self._probed: list[str] = []
         self._initialized = False
         self._late: DiscoverResult | None = None
         self._last: Probe | Initialize | None = None
@@ -291,9 +293,11 @@ class Negotiation:
     def _modern_refusal(self, refusal: Refused) -> Step:
         if refusal.code != UNSUPPORTED_VERSION:
             return Fail(self._failure(refusal.error))
-        untried = [v for v in STATELESS_VERSIONS if v in refusal.supported and v not in self._probed]
-        if untried and self._pin is None:
-            return self._probe(untried[0])
+        wanted = STATELESS_VERSIONS if self._pin is None else (self._pin,)
+        listed = [version for version in wanted if version in refusal.supported]
+        for version in sorted(listed, key=self._probed.count):
+            if self._probed.count(version) < _MOST_PROBES:
+                return self._probe(version)
         return self._without_stateless(refusal.supported)
 
     def _initialize_failed(self, outcome: Refused | HttpRefused | Silent | Died) -> Step:
@@ -314,7 +318,7 @@ class Negotiation:
         return Respawn(self._again(Initialize(self._pin or LATEST_HANDSHAKE)))
 
     def _probe(self, version: str) -> Probe:
-        self._probed.add(version)
+        self._probed.append(version)
         self._last = Probe(version)
         return self._last
 
