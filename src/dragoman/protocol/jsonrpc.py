@@ -5,13 +5,15 @@ It must not know any MCP method. ``result``, ``params`` and ``error.data`` stay 
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from dragoman.errors import MalformedMessage
+from dragoman.protocol.mending import mended
 
 __all__ = [
     "INTERNAL_ERROR",
@@ -34,10 +36,14 @@ __all__ = [
 
 RequestId: TypeAlias = int | str
 
+T = TypeVar("T")
+
 INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
 INTERNAL_ERROR: Final = -32603
+
+_EXCERPT_BYTES: Final = 200
 
 
 class ErrorObject(Struct, gc=False):
@@ -77,11 +83,21 @@ def decode(data: bytes | Raw) -> Envelope:
     """
     try:
         envelope = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedMessage(f"not a JSON-RPC message ({error})", excerpt=excerpt(bytes(data)[:200])) from None
-    if envelope.method is UNSET and envelope.result is UNSET and envelope.error is UNSET:
-        raise MalformedMessage("a JSON object without method, result or error", excerpt=excerpt(bytes(data)[:200]))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        envelope = _second_chance(_decoder, data, f"not a JSON-RPC message ({error})")
+    if envelope.result is UNSET or envelope.error is not UNSET:
+        _settle(envelope, data)
     return envelope
+
+
+def _settle(envelope: Envelope, data: bytes | Raw) -> None:
+    """Check a message that is no plain result; a null beside an error, or in place of parameters, counts as absent."""
+    if envelope.error is not UNSET:
+        envelope.result = UNSET
+    elif envelope.method is UNSET:
+        raise MalformedMessage("a JSON object without method, result or error", excerpt=_opening(data))
+    if envelope.params is not UNSET and len(envelope.params) == 4 and bytes(envelope.params) == b"null":
+        envelope.params = UNSET
 
 
 def decode_batch(data: bytes) -> list[Raw]:
@@ -92,22 +108,34 @@ def decode_batch(data: bytes) -> list[Raw]:
     """
     try:
         return _batch_decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedMessage(f"not a JSON-RPC batch ({error})", excerpt=excerpt(data[:200])) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return _second_chance(_batch_decoder, data, f"not a JSON-RPC batch ({error})")
+
+
+def _second_chance(decoder: msgspec.json.Decoder[T], data: bytes | Raw, complaint: str) -> T:
+    better = mended(data)
+    if better is not None:
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return decoder.decode(better)
+    raise MalformedMessage(complaint, excerpt=_opening(data)) from None
+
+
+def _opening(data: bytes | Raw) -> str:
+    return excerpt(bytes(memoryview(data)[:_EXCERPT_BYTES]))
 
 
 def encode_request(request_id: int, method: str, params: bytes) -> bytes:
-    """Give a request; ``params`` is a JSON object's bytes, or empty for none. ``method`` must be plain ASCII."""
+    """Give a request; ``params`` is a JSON object's bytes, or empty for none."""
     if params:
-        return b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}' % (request_id, method.encode(), params)
-    return b'{"jsonrpc":"2.0","id":%d,"method":"%b"}' % (request_id, method.encode())
+        return b'{"jsonrpc":"2.0","id":%d,"method":%b,"params":%b}' % (request_id, encode(method), params)
+    return b'{"jsonrpc":"2.0","id":%d,"method":%b}' % (request_id, encode(method))
 
 
 def encode_notification(method: str, params: bytes) -> bytes:
     """Give a notification; ``params`` as in `encode_request`."""
     if params:
-        return b'{"jsonrpc":"2.0","method":"%b","params":%b}' % (method.encode(), params)
-    return b'{"jsonrpc":"2.0","method":"%b"}' % method.encode()
+        return b'{"jsonrpc":"2.0","method":%b,"params":%b}' % (encode(method), params)
+    return b'{"jsonrpc":"2.0","method":%b}' % encode(method)
 
 
 def encode_result(request_id: RequestId, result: bytes) -> bytes:
@@ -120,18 +148,25 @@ def encode_error(request_id: RequestId | None, code: int, message: str) -> bytes
     return encode({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message}})
 
 
-def excerpt(data: bytes, limit: int = 200) -> str:
+def excerpt(data: bytes, limit: int = _EXCERPT_BYTES) -> str:
     """Give the first ``limit`` bytes as printable text, for errors and logs."""
     text = data[:limit].decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
-_ID_AT_HEAD: Final = re.compile(rb'^\s*\{(?:\s*"jsonrpc"\s*:\s*"2\.0"\s*,)?\s*"id"\s*:\s*(\d+|"[^"\\]*")\s*[,}]')
-_ID_AT_TAIL: Final = re.compile(rb',\s*"id"\s*:\s*(\d+|"[^"\\]*")\s*\}\s*$')
+# Bounded digits: an id of ours has few, and converting thousands of them is refused by Python.
+_ID_AT_HEAD: Final = re.compile(rb'^\s*\{(?:\s*"jsonrpc"\s*:\s*"2\.0"\s*,)?\s*"id"\s*:\s*(\d{1,19}|"[^"\\]*")\s*[,}]')
+_ID_AT_TAIL: Final = re.compile(rb',\s*"id"\s*:\s*(\d{1,19}|"[^"\\]*")\s*\}\s*$')
+_PROTOCOL: Final = b'"jsonrpc"'
 
 
 def guess_id(head: bytes, tail: bytes) -> RequestId | None:
-    """Give the id of a message of which only the two ends are known (it was cut for its size), if one shows."""
+    """Give the id of a message of which only the two ends are known (it was cut for its size), if one shows.
+
+    What does not name the protocol at either end is no answer: servers also log JSON objects, with ids of their own.
+    """
+    if _PROTOCOL not in head and _PROTOCOL not in tail:
+        return None
     found = _ID_AT_HEAD.search(head) or _ID_AT_TAIL.search(tail)
     if not found:
         return None

@@ -1,0 +1,60 @@
+"""JSON that real servers get slightly wrong, put right: a second chance for what would not decode.
+
+Pure, and off the fast path: it is asked only after a strict decoder has refused. It changes nothing that was right,
+and knows neither envelopes nor MCP. Its callers are `jsonrpc` and `kept`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+__all__ = ["mended"]
+
+#: Larger texts are not mended: it would hold up everyone else for too long.
+_LARGEST: Final = 16 * 1024 * 1024
+
+# Every escape is matched whole, so that the one after an escaped backslash is never taken for a surrogate.
+_ESCAPES: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+)
+_WHOLE_NUMBER: Final = re.compile(rb"(-?\d+)\.0+")
+
+_members_decoder: Final = msgspec.json.Decoder(dict[str, Raw])
+
+
+def mended(text: bytes | Raw) -> bytes | None:
+    r"""Give a text that says the same in a way that strict decoders take, or None if nothing here was wrong.
+
+    - Half of a surrogate pair (``"\ud83d"``: JavaScript cuts emoji in two) becomes U+FFFD.
+    - In the outermost object, a member that is null counts as absent, and ``3.0`` as ``3``.
+    """
+    original = bytes(text)
+    if len(original) > _LARGEST:
+        return None
+    better = _ESCAPES.sub(_whole, original) if b"\\u" in original else original
+    better = _tidied(better)
+    return None if better == original else better
+
+
+def _whole(escape: re.Match[bytes]) -> bytes:
+    return rb"\ufffd" if escape.group(1) else escape.group()
+
+
+def _tidied(text: bytes) -> bytes:
+    try:
+        members = _members_decoder.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return text
+    kept: dict[str, Raw] = {}
+    changed = False
+    for name, value in members.items():
+        told = bytes(value)
+        number = _WHOLE_NUMBER.fullmatch(told)
+        changed = changed or told == b"null" or number is not None
+        if told != b"null":
+            kept[name] = Raw(number.group(1)) if number else value
+    return msgspec.json.encode(kept) if changed else text
