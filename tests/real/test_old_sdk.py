@@ -10,12 +10,12 @@ import pytest
 
 import dragoman
 from dragoman import Server, ServerConfig
-from dragoman.errors import ServerError, TaskFailed
+from dragoman.errors import CannotConnect, HttpError, ServerError, TaskFailed
 from dragoman.protocol.changes import ResourceUpdated
 from dragoman.protocol.content import TextContent
 from dragoman.protocol.interaction import ElicitationRequest, ElicitationResult, SamplingRequest, SamplingResult
 from dragoman.protocol.types import Progress, PromptReference
-from dragoman.protocol.versions import HANDSHAKE_VERSIONS
+from dragoman.protocol.versions import HANDSHAKE_VERSIONS, LATEST_STATELESS
 from dragoman.server.callbacks import QuestionContext
 from tests import parts
 from tests.real.programs import fixture_config, fixture_server
@@ -147,6 +147,14 @@ async def test_the_handshake_is_fallen_back_to(address: str, transport: str) -> 
     async with dragoman.connect(config) as server:
         assert (server.era, server.protocol_version) == ("handshake", NEWEST)
         assert (await server.call_tool("echo", {"text": "a"})).text == "a"
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_revision_that_the_server_lacks_is_refused(address: str, transport: str) -> None:
+    """A pin that can't be kept is an error, never quietly another revision."""
+    with pytest.raises((CannotConnect, HttpError, ServerError)):
+        async with dragoman.connect(fixture_config("old_sdk", address, transport, LATEST_STATELESS, PYTHON)):
+            pass
 
 
 async def test_the_sqlite_server_answers(tmp_path: Path) -> None:
