@@ -6,7 +6,6 @@ Made by ``pool.py``, read by the transports. It does not know what the body mean
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from functools import partial
 from typing import Final, Protocol
 
@@ -15,6 +14,7 @@ from msgspec import Struct
 
 from dragoman.errors import MessageTooLarge
 from dragoman.transports.faults import FAULTS, Faults
+from dragoman.transports.network import Headers
 
 __all__ = ["Answer", "Holder", "Lingering", "Received"]
 
@@ -34,18 +34,6 @@ class Holder(Protocol):
         ...
 
 
-class Headers(Protocol):
-    """An answer's headers; names in any case."""
-
-    def get(self, key: str, /, default: str) -> str:
-        """Give the first value."""
-        ...
-
-    def getall(self, key: str, /, default: Sequence[str]) -> Sequence[str]:
-        """Give all values."""
-        ...
-
-
 class Received(Struct, frozen=True):
     """What has come of an answer: its head, and the stream that its body comes on."""
 
@@ -58,13 +46,13 @@ class Received(Struct, frozen=True):
 class Answer:
     """Read it to its end, or close it. ``label`` names the request in errors."""
 
-    __slots__ = ("_content", "_faults", "_headers", "_holder", "_lingering", "label", "reason", "status")
+    __slots__ = ("_content", "_faults", "_holder", "_lingering", "headers", "label", "reason", "status")
 
     def __init__(self, received: Received, holder: Holder, label: str, faults: Faults, lingering: Lingering) -> None:
         self.status = received.status
         self.reason = received.reason
         self.label = label
-        self._headers = received.headers
+        self.headers = received.headers
         self._content = received.content
         self._holder: Holder | None = holder
         self._faults = faults
@@ -73,15 +61,11 @@ class Answer:
     @property
     def kind(self) -> str:
         """The content type in lower case, without parameters; empty if there is none."""
-        return self._headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     def header(self, name: str) -> str:
         """Give a header's value; empty if it is not there."""
-        return self._headers.get(name, "")
-
-    def headers(self, name: str) -> Sequence[str]:
-        """Give all values of a header."""
-        return self._headers.getall(name, ())
+        return self.headers.get(name, "")
 
     @property
     def ended(self) -> bool:

@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import time
 from typing import TYPE_CHECKING, Final
 
-from msgspec import UNSET, structs
+from msgspec import UNSET
 
 from dragoman.config.model import ServerConfig
 from dragoman.errors import (
@@ -22,7 +21,6 @@ from dragoman.errors import (
     ConnectionClosed,
     ConnectionLost,
     DragomanError,
-    HttpError,
     MalformedMessage,
     OutcomeUnknown,
     RequestTimeout,
@@ -34,8 +32,9 @@ from dragoman.protocol.sse import Event, EventParser, OversizeEvent
 from dragoman.protocol.versions import Revision, revision
 from dragoman.transports.base import Inbox, Outgoing
 from dragoman.transports.listening import EVENT_STREAM, Listener, pause, too_large
-from dragoman.transports.network import Address, address_of, configured_headers, http_error
+from dragoman.transports.network import address_of, configured_headers
 from dragoman.transports.request import Head, Request
+from dragoman.transports.statuses import TOLD_BYTES, follow, refusal
 
 if TYPE_CHECKING:
     from dragoman.transports.answer import Answer
@@ -55,11 +54,7 @@ _EVENT_ID: Final = re.compile(r"[^\x00-\x1f\x7f]+")
 
 #: Statuses that tell more than a JSON-RPC error in their body: who asks, and when to ask again.
 _STATUS_WINS: Final = frozenset({401, 403, 429, 503})
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_PERMANENT: Final = frozenset({301, 308})
-_MAX_REDIRECTS: Final = 5
 _MAX_FAILURES: Final = 6
-_TOLD_BYTES: Final = 64 * 1024
 
 #: An answer that shows its id before its result, as nearly all do: telling it costs the same whatever its size.
 _ANSWER: Final = re.compile(rb'\s*\{(?:\s*"jsonrpc"\s*:\s*"2\.0"\s*,)?\s*"id"\s*:\s*"?(\d+)"?\s*,\s*"(?:result|error)"')
@@ -71,9 +66,7 @@ _TAIL_BYTES: Final = 200
 class StreamableHttp:
     """One conversation with one MCP endpoint.
 
-    `send` runs in its caller's task: a POST, and the reading of all that comes in answer. A redirect is followed within
-    the origin only: 301, 302, 307 and 308 repeat the POST at the other path (browsers make a GET of 301 and 302, which
-    no MCP server could answer), 303 says that the POST was done and is an error here.
+    `send` runs in its caller's task: a POST, and the reading of all that comes in answer.
     """
 
     kind: Final = "streamable_http"
@@ -185,61 +178,25 @@ class StreamableHttp:
         target = self._address.target
         request = Request("POST", target, head, label, fields, message.data, silence)
         answer = await self._pool.request(request)
-        return await self._follow(answer, request) if answer.status in _REDIRECTS else answer
-
-    async def _follow(self, answer: Answer, request: Request) -> Answer:
-        """Repeat a request where a redirect within the origin points to."""
-        address = self._address
-        for _ in range(_MAX_REDIRECTS):
-            if answer.status not in _REDIRECTS:
-                return answer
-            there = address.joined(answer.header("Location"))
-            if there is None or there.origin != address.origin or answer.status == 303:
-                raise await self._not_followed(answer, there)
-            permanent = answer.status in _PERMANENT and address is self._address
-            address = there
-            if permanent:
-                self._address = there
-            await answer.beginning(_TOLD_BYTES)
-            answer = await self._pool.request(structs.replace(request, target=there.target))
-        raise await self._not_followed(answer, None)
-
-    async def _not_followed(self, answer: Answer, there: Address | None) -> HttpError:
-        what = f"{answer.label} was redirected (HTTP {answer.status}), which was not followed"
-        hint = "Report it to the server's makers."
-        if there is not None and there.origin != self._address.origin:
-            what = f"{what}: it leads to another origin, {there.origin}"
-            hint = "If you trust that origin, put it into the configuration's url."
-        return await self._status(answer, what, b"", hint)
+        if 300 <= answer.status < 400:
+            answer, self._address = await follow(self._config, self._address, request, answer, self._pool.request)
+        return answer
 
     async def _refused(self, answer: Answer, message: Outgoing, session: str | None) -> None:
         """Take a status other than success: an answer after all, or the reason why there is none."""
         told = answer.kind == _JSON and message.id is not None
-        body = await answer.beginning(self._limit if told else _TOLD_BYTES)
+        body = await answer.beginning(self._limit if told else TOLD_BYTES)
         if answer.status == 404 and session is not None:
             what = f"the server has dropped the session ({answer.label} was answered with HTTP 404)"
             raise SessionExpired(what, server=self._config.name)
         if told and answer.status not in _STATUS_WINS and _is_error(body, message.id):
             self._inbox.message_received(body, message.id)
             return
-        raise await self._status(answer, f"{answer.label} was answered with HTTP {answer.status} {answer.reason}", body)
-
-    async def _status(self, answer: Answer, what: str, body: bytes, hint: str | None = None) -> HttpError:
-        answer.close()
-        return http_error(
-            self._config,
-            what.rstrip(),
-            status=answer.status,
-            waiting=answer.header("Retry-After"),
-            challenges=answer.headers("WWW-Authenticate"),
-            body=body,
-            now=time.time(),
-            hint=hint,
-        )
+        raise refusal(self._config, answer, body)
 
     async def _no_message(self, answer: Answer) -> MalformedMessage:
         """Give the error for a success without a message: a web page, an empty body, a type that is not told."""
-        kind, shown = answer.kind, excerpt(await answer.beginning(_TOLD_BYTES))
+        kind, shown = answer.kind, excerpt(await answer.beginning(TOLD_BYTES))
         came = f"content of type {kind}" if kind else "content of no told type" if shown else "nothing"
         what = f"{answer.label} was answered with {came} (HTTP {answer.status}), not with JSON or an event stream"
         if shown:
@@ -334,7 +291,7 @@ class StreamableHttp:
                     if not 200 <= answer.status < 300:
                         await self._refused(answer, message, session)
                     if answer.kind != EVENT_STREAM:
-                        await answer.beginning(_TOLD_BYTES)
+                        await answer.beginning(TOLD_BYTES)
                 finally:
                     answer.close()
         except TimeoutError:
@@ -394,7 +351,7 @@ class StreamableHttp:
         try:
             async with asyncio.timeout(self._config.shutdown_timeout):
                 answer = await self._pool.request(request)
-                await answer.beginning(_TOLD_BYTES)
+                await answer.beginning(TOLD_BYTES)
         except (DragomanError, TimeoutError) as error:
             log.debug("%s: could not end the session (%s)", self._config.name, error)
 
@@ -414,7 +371,7 @@ def _answers(data: bytes, number: int) -> bool:
     begin = _ANSWER.match(data)
     if begin is not None:
         return int(begin[1]) == number
-    if _RESULT_FIRST.match(data) and (whose := guess_id(b"", data[-_TAIL_BYTES:])) is not None:
+    if _RESULT_FIRST.match(data) and (whose := guess_id(data[:_TAIL_BYTES], data[-_TAIL_BYTES:])) is not None:
         return str(whose) == str(number)
     try:
         parts = decode_batch(data) if data.lstrip()[:1] == b"[" else [data]

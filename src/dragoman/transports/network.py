@@ -1,4 +1,4 @@
-"""What HTTP, HTTP+SSE and WebSocket have in common besides connections: addresses, headers, TLS, statuses as errors.
+"""What HTTP, HTTP+SSE and WebSocket have in common besides connections: addresses, headers, TLS, the way to a proxy.
 
 It opens nothing and knows no HTTP library; connections are in ``pool.py``. No text made here shows a header's value, a
 cookie, a password or a URL's query.
@@ -13,23 +13,19 @@ import ssl
 from base64 import b64encode
 from collections.abc import Collection, Sequence
 from ipaddress import ip_address, ip_network
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from msgspec import Struct
 
 from dragoman.config.model import ServerConfig, redact_url
-from dragoman.errors import HTTP_ERRORS, ConfigError, HttpError
-from dragoman.protocol.headers import retry_after
-from dragoman.protocol.jsonrpc import excerpt
+from dragoman.errors import ConfigError
 from dragoman.version import VERSION
 
-__all__ = ["Address", "address_of", "configured_headers", "http_error", "proxy_for", "tls_context"]
+__all__ = ["Address", "Headers", "address_of", "configured_headers", "proxy_for", "tls_context"]
 
 log: Final = logging.getLogger("dragoman")
 
-BODY_CHARACTERS: Final = 2_000
-_SHOWN_BYTES: Final = 200
 _PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _SECURE: Final = {"ws": "http", "wss": "https"}
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -57,6 +53,18 @@ _OURS: Final = frozenset(
     }
 )
 _PARAMETER: Final = "mcp-param-"
+
+
+class Headers(Protocol):
+    """The headers of an HTTP answer; names in any case."""
+
+    def get(self, key: str, /, default: str) -> str:
+        """Give the first value."""
+        ...
+
+    def getall(self, key: str, /, default: Sequence[str]) -> Sequence[str]:
+        """Give all values."""
+        ...
 
 
 class Address(Struct, frozen=True):
@@ -233,32 +241,3 @@ def _within(host: str, network: str) -> bool:
         return ip_address(host) in ip_network(network, strict=False)
     except ValueError:
         return False
-
-
-def http_error(
-    config: ServerConfig,
-    what: str,
-    *,
-    status: int,
-    waiting: str,
-    challenges: Sequence[str],
-    body: bytes,
-    now: float,
-    hint: str | None = None,
-) -> HttpError:
-    """Give the error for an HTTP status that came in place of an answer.
-
-    ``waiting`` is what ``Retry-After`` says, ``now`` the time in seconds since 1970.
-    """
-    shown = excerpt(body.strip(), _SHOWN_BYTES)
-    if shown and not shown.startswith("<"):
-        what = f"{what}: {shown}"
-    return HTTP_ERRORS.get(status, HttpError)(
-        what,
-        status=status,
-        body=body[: 4 * BODY_CHARACTERS].decode("utf-8", "replace")[:BODY_CHARACTERS],
-        retry_after=retry_after(waiting, now),
-        challenges=challenges,
-        server=config.name,
-        hint=hint,
-    )

@@ -21,11 +21,12 @@ from msgspec import structs
 from yarl import URL
 
 from dragoman.config.model import ServerConfig, redact_url
-from dragoman.errors import ConfigError
+from dragoman.errors import ConfigError, DragomanError, HandshakeFailed, HttpError
 from dragoman.transports.answer import Answer, Lingering, Received
 from dragoman.transports.faults import FAULTS, UNSENT, Faults
 from dragoman.transports.network import Address, proxy_for, tls_context
 from dragoman.transports.request import Head, Request
+from dragoman.transports.statuses import status_error
 
 __all__ = ["Pool"]
 
@@ -60,7 +61,10 @@ class Pool:
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=config.connect_timeout)
         self._connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE)
         self._session = aiohttp.ClientSession(
-            connector=self._connector, timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
+            connector=self._connector,
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[_no_redirects()],
         )
         self._route = aiohttp.ClientRequest(
             "GET",
@@ -81,8 +85,10 @@ class Pool:
 
     def head(self, fields: Mapping[str, str]) -> Head:
         """Make headers ready for sending, with those that belong to the connection."""
-        host = self._url.host_port_subcomponent or ""
-        return Head({"Host": host, "Accept-Encoding": "gzip, deflate", **fields})
+        ours = {"Accept-Encoding": "gzip, deflate"}
+        if not any(name.lower() == "host" for name in fields):
+            ours["Host"] = self._url.host_port_subcomponent or ""
+        return Head({**ours, **fields})
 
     async def request(self, request: Request) -> Answer:
         """Send one request and give its answer, whatever its status; redirects are not followed.
@@ -98,7 +104,7 @@ class Pool:
         if self._cookies is not None and (cookie := self._cookie(self._cookies)):
             request = structs.replace(request, fields={**(request.fields or {}), "Cookie": cookie})
         answer = await (self._exchange(request) if self._direct else self._public(request))
-        if cookies := answer.headers("Set-Cookie"):
+        if cookies := answer.headers.getall("Set-Cookie", ()):
             if self._cookies is None:
                 self._cookies = _new_jar()
             self._cookies.update_cookies_from_headers(cookies, self._url)
@@ -162,7 +168,9 @@ class Pool:
                     total=None, sock_connect=self._timeout.sock_connect, sock_read=request.silence
                 ),
                 read_bufsize=_BUFFER_BYTES,
-                **self._way(),
+                ssl=self._tls,
+                server_hostname=self._server_hostname,
+                proxy=self._proxy,
             )
         except UNSENT as error:
             raise self._faults.unreachable(error) from error
@@ -171,8 +179,46 @@ class Pool:
         received = Received(response.status, response.reason or "", response.headers, response.content)
         return Answer(received, response, request.label, self._faults, self._lingering)
 
-    def _way(self) -> dict[str, Any]:
-        return {"ssl": self._tls, "server_hostname": self._server_hostname, "proxy": self._proxy}
+    async def websocket(
+        self, fields: Mapping[str, str], *, protocol: str, heartbeat: float
+    ) -> aiohttp.ClientWebSocketResponse[bool]:
+        """Open a WebSocket. ``heartbeat`` is in seconds: so often the server is asked whether it is there.
+
+        Raises:
+            CannotConnect: nobody answers there; `HandshakeFailed` if what answers is no WebSocket.
+            HttpError: a status came in place of one.
+        """
+        if self._cookies is not None and (cookie := self._cookie(self._cookies)):
+            fields = {**fields, "Cookie": cookie}
+        config = self._faults.config
+        try:
+            async with asyncio.timeout(config.connect_timeout):
+                return await self._session.ws_connect(
+                    self._url,
+                    protocols=(protocol,),
+                    headers=fields,
+                    heartbeat=heartbeat,
+                    max_msg_size=config.max_message_bytes + 1,
+                    ssl=self._tls,
+                    server_hostname=self._server_hostname,
+                    proxy=self._proxy,
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            raise self._no_websocket(error) from None
+        except _Redirected as error:
+            what = f"the WebSocket's opening was redirected (HTTP {error.status}), which was not followed"
+            raise HttpError(what, status=error.status, server=config.name) from None
+        except FAULTS as error:
+            raise self._faults.unreachable(error) from error
+
+    def _no_websocket(self, error: aiohttp.WSServerHandshakeError) -> DragomanError:
+        config = self._faults.config
+        if error.status >= 400 and error.headers is not None:
+            what = f"the WebSocket's opening was answered with HTTP {error.status}"
+            waiting, challenges = error.headers.get("Retry-After"), error.headers.getall("WWW-Authenticate", [])
+            return status_error(config, what, error.status, waiting or "", challenges)
+        what = f"what answers is no WebSocket (HTTP {error.status}, {error.message.lower()})"
+        return HandshakeFailed(what, server=config.name)
 
     async def aclose(self) -> None:
         """Close all connections; requests under way end with an error. Safe to repeat."""
@@ -194,6 +240,25 @@ class Pool:
 
     def _cookie(self, jar: aiohttp.CookieJar) -> str:
         return "; ".join(f"{morsel.key}={morsel.coded_value}" for morsel in jar.filter_cookies(self._url).values())
+
+
+class _Redirected(Exception):
+    """A redirect of a WebSocket's opening, with its HTTP status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def _no_redirects() -> aiohttp.TraceConfig:
+    """Keep `ws_connect` from following redirects: it would take our headers to other origins."""
+
+    async def refuse(_session: object, _context: object, told: aiohttp.TraceRequestRedirectParams) -> None:
+        raise _Redirected(told.response.status)
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_redirect.append(refuse)
+    return tracing
 
 
 def _new_jar() -> aiohttp.CookieJar:
