@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from dragoman.cli.coercion import nearest
 from dragoman.cli.listings import Column, show_facts, show_table
-from dragoman.cli.plain import one_line, safe
+from dragoman.cli.plain import gist, one_line, safe, shortened
 from dragoman.cli.schemas import Schema, as_schema, described, properties, required
 from dragoman.cli.screen import Screen
 from dragoman.errors import DragomanError, UsageError
@@ -27,6 +27,9 @@ __all__ = [
     "show_tools",
     "tell_problems",
 ]
+
+
+_LONGEST_DEFAULT: Final = 24
 
 
 class _Listed(Protocol):
@@ -118,10 +121,15 @@ def _offers(capabilities: Schema) -> list[str]:
     return told
 
 
+def _about(screen: Screen, text: str | None) -> str:
+    """A description as a listing has room for it: the gist on a terminal, all of it on one line elsewhere."""
+    return gist(text or "") if screen.is_terminal else one_line(text or "")
+
+
 def show_tools(screen: Screen, tools: Sequence[Tool]) -> None:
     """Show the tools, one a line."""
     columns = (Column("Tool", "bold"), Column("Arguments", "cyan"), Column("What it does", wide=True))
-    rows = [(tool.name, _signature(tool), tool.description or tool.title or "") for tool in tools]
+    rows = [(tool.name, _signature(tool), _about(screen, tool.description or tool.title)) for tool in tools]
     count = f"{len(tools)} tool{'' if len(tools) == 1 else 's'}"
     show_table(screen, columns, rows, f"{count} · `dragoman tools NAME` shows one in full" if tools else "No tools.")
 
@@ -144,8 +152,11 @@ def show_tool(screen: Screen, tool: Tool) -> None:
     if rows:
         needed = set(required(schema, schema))
         screen.print()
-        table = [(f"  {row[0]}", row[1], "required" if row[0] in needed else row[2], row[3]) for row in rows]
-        columns = (Column("  Argument", "cyan"), Column("Type"), Column("", "dim"), Column("What it is", wide=True))
+        table = [
+            (row[0], row[1], "required" if row[0] in needed else shortened(row[2], _LONGEST_DEFAULT), row[3])
+            for row in rows
+        ]
+        columns = (Column("Argument", "cyan"), Column("Type"), Column("", "dim"), Column("What it is", wide=True))
         show_table(screen, columns, table, "")
     facts = [("hints", _hints(tool.annotations)), ("result", _result_text(tool))]
     show_facts(screen, facts)
@@ -216,9 +227,12 @@ def _result_text(tool: Tool) -> str:
 def show_resources(screen: Screen, found: Sequence[Resource], templates: Sequence[ResourceTemplate]) -> None:
     """Show resources, then templates."""
     columns = (Column("Resource", "bold"), Column("Name", "cyan"), Column("Type"), Column("What it is", wide=True))
-    rows = [(entry.uri, entry.title or entry.name, entry.mime_type or "", entry.description or "") for entry in found]
+    rows = [
+        (entry.uri, entry.title or entry.name, entry.mime_type or "", _about(screen, entry.description))
+        for entry in found
+    ]
     patterns = [
-        (entry.uri_template, entry.title or entry.name, entry.mime_type or "", entry.description or "")
+        (entry.uri_template, entry.title or entry.name, entry.mime_type or "", _about(screen, entry.description))
         for entry in templates
     ]
     counts = [f"{len(rows)} resource{'' if len(rows) == 1 else 's'}"]
@@ -236,7 +250,7 @@ def show_prompts(screen: Screen, prompts: Sequence[Prompt]) -> None:
         (
             prompt.name,
             " ".join(entry.name if entry.required else f"[{entry.name}]" for entry in prompt.arguments),
-            prompt.description or prompt.title or "",
+            _about(screen, prompt.description or prompt.title),
         )
         for prompt in prompts
     ]

@@ -60,8 +60,7 @@ def report(screen: Screen, error: DragomanError, *, debug: bool = False) -> None
     place = f"{one_line(error.server)}: " if error.server else ""
     what = one_line(error.what[:_LONGEST_WHAT]).rstrip(".")
     hint = one_line(_hint(error))
-    told = f"{place}{what}. {hint}".rstrip()
-    screen.complain(f"{screen.err_style('dragoman:', 'red', 'bold')} {told}")
+    _complain(screen, f"{place}{what}. {hint}".rstrip())
     for line in _details(error):
         screen.complain(screen.err_style(f"  {line}", "dim"))
 
@@ -72,7 +71,18 @@ def report_bug(screen: Screen, error: BaseException, *, debug: bool) -> None:
         screen.complain(screen.err_style(_trace(error), "dim"))
     told = f"{type(error).__name__}: {one_line(str(error))}"
     again = "Please report it." if debug else "Please report it, with what --debug shows."
-    screen.complain(f"{screen.err_style('dragoman:', 'red', 'bold')} unforeseen, and so a bug: {safe(told)}. {again}")
+    _complain(screen, f"unforeseen, and so a bug: {safe(told)}. {again}")
+
+
+def _complain(screen: Screen, told: str) -> None:
+    """Say it in one paragraph, broken between words on a terminal."""
+    paragraph = f"dragoman: {told}"
+    if screen.err_is_terminal:
+        import textwrap
+
+        lines = textwrap.wrap(paragraph, max(screen.err_width, 20), break_long_words=False, break_on_hyphens=False)
+        paragraph = "\n".join(lines)
+    screen.complain(screen.err_style("dragoman:", "red", "bold") + paragraph.removeprefix("dragoman:"))
 
 
 def _trace(error: BaseException) -> str:
@@ -109,10 +119,10 @@ def _details(error: DragomanError) -> list[str]:
             lines.append(f"it asks to wait {error.retry_after:g} s")
     if isinstance(error, UrlElicitationRequired):
         lines += [f"it wants you to visit: {one_line(url)}" for url in _pages(error.data)]
-    words = error.stderr.strip().splitlines()
+    words = error.stderr.strip("\r\n").splitlines()
     if words:
         lines.append("its last words on stderr:")
-        lines += [f"| {one_line(line)}" for line in words[-_LAST_LINES:]]
+        lines += [f"| {safe(line.expandtabs().rstrip())}" for line in words[-_LAST_LINES:]]
     return lines
 
 

@@ -11,6 +11,7 @@ from dragoman.cli.screen import Screen
 __all__ = ["Column", "show_facts", "show_table"]
 
 _LONGEST_CELL: Final = 240
+_LONGEST_WHOLE: Final = 36
 
 
 class Column(NamedTuple):
@@ -56,14 +57,10 @@ def _draw(screen: Screen, columns: Sequence[Column], rows: Sequence[Sequence[str
         soft_wrap=False,
     )
     table = Table(box=None, show_header=heads, header_style="dim", pad_edge=False, padding=(0, 3, 0, 0))
-    for column in columns:
-        table.add_column(
-            Text(column.title),
-            style=column.style,
-            overflow="fold",
-            ratio=1 if column.wide else None,
-            no_wrap=False,
-        )
+    for place, column in enumerate(columns):
+        longest = max(len(row[place]) for row in rows)
+        whole = not column.wide and longest <= _LONGEST_WHOLE
+        table.add_column(Text(column.title), style=column.style, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(Text(shortened(cell, _LONGEST_CELL)) for cell in row))
     screen.erase()

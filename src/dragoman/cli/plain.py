@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["one_line", "safe", "safe_json", "shortened", "size_text"]
+__all__ = ["gist", "one_line", "safe", "safe_json", "shortened", "size_text"]
 
 #: Control characters but tab and newline; bidirectional overrides; invisible tags; halves of characters.
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]")
 _SPACES: Final = re.compile(r"\s+")
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9*`(])")
 _KILO: Final = 1000
 
 
@@ -26,6 +27,12 @@ def safe_json(text: str) -> str:
 def one_line(text: str) -> str:
     """Give the text on one line, safe, with every run of white space as one space."""
     return safe(_SPACES.sub(" ", text).strip())
+
+
+def gist(text: str) -> str:
+    """Give the first sentence of the first paragraph."""
+    paragraph = text.strip().partition("\n\n")[0]
+    return one_line(_SENTENCE_END.split(paragraph, maxsplit=1)[0])
 
 
 def shortened(text: str, limit: int) -> str:

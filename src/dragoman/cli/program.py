@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from dragoman.cli.exit_codes import DONE, INTERRUPTED, USAGE
-from dragoman.cli.main import COMMANDS
+from dragoman.cli.table import COMMANDS
 from dragoman.version import VERSION
 
 __all__ = ["program", "run"]

@@ -139,6 +139,7 @@ class _Questions:
         """Show what would be sent; True to send it, False to go through it again."""
         width = max((len(one_line(field.title)) for field in fields), default=0)
         if fields:
+            self._screen.complain("")
             self._screen.complain(self._style(f"  This would go to {one_line(server)}:", "dim"))
         for field in fields:
             value = one_line(field.shown(answers[field.name])) if field.name in answers else self._style("—", "dim")

@@ -21,7 +21,25 @@ __all__ = ["Reach", "configured", "expanded", "pairs"]
 _VARIABLE: Final = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _LAUNCHERS: Final = re.compile(r"(npx|npm|pnpm|bunx|bun|yarn|uvx|uv|pipx|node|deno|tsx|env|python[0-9.]*)")
 _TOLD_BY_TARGET: Final = frozenset({"command", "args", "url"})
+_CODE_OPTIONS: Final = frozenset({"-c", "-e", "--eval"})
 _LAUNCHER_VERBS: Final = frozenset({"run", "exec", "dlx", "tool", "x"})
+_TELLS_NOTHING: Final = frozenset(
+    {
+        "",
+        ".",
+        "..",
+        "build",
+        "cli.js",
+        "dist",
+        "index.js",
+        "index.mjs",
+        "index.ts",
+        "lib",
+        "main.py",
+        "server.py",
+        "src",
+    }
+)
 _VERSION_TAIL: Final = re.compile(r"(?<=.)@[^@/]+$")
 
 
@@ -149,7 +167,11 @@ def _name(config: ServerConfig) -> str:
     if config.command is None or not _LAUNCHERS.fullmatch(config.name):
         return config.name
     for word in config.args:
+        if word in _CODE_OPTIONS:
+            break
         if word.startswith("-") or word in _LAUNCHER_VERBS or ("=" in word and config.name == "env"):
             continue
-        return _VERSION_TAIL.sub("", word).rstrip("/").rpartition("/")[2] or config.name
+        steps = _VERSION_TAIL.sub("", word).rstrip("/").split("/")
+        telling = [step for step in steps if step not in _TELLS_NOTHING]
+        return (telling or steps)[-1] or config.name
     return config.name

@@ -43,10 +43,15 @@ def command(desk: Desk, tool: str, words: tuple[str, ...], base: str | None, *, 
 
     async def work(talk: Talk) -> int:
         from dragoman.cli.arguments import assemble
+        from dragoman.errors import InvalidArguments
 
         server, status = talk.server, talk.status
         schema = None if no_check else await _schema(talk, tool, parsed)
-        arguments = assemble(parsed, given, schema)
+        try:
+            arguments = assemble(parsed, given, schema)
+        except InvalidArguments as error:
+            error.server = f"{server.name} {tool}"
+            raise
         watched = desk.screen.err_is_terminal and not desk.settings.quiet
         with status.waiting(f"calling {tool}"):
             result = await server.call_tool(tool, arguments, on_progress=status.progress if watched else None)

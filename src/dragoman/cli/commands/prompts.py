@@ -29,7 +29,9 @@ def command(desk: Desk, names: tuple[str, ...]) -> int:
         if desk.settings.as_json:
             desk.screen.write_json(joined("prompts", prompts))
         elif names:
-            for prompt in prompts:
+            for place, prompt in enumerate(prompts):
+                if place:
+                    desk.screen.print()
                 show_prompt(desk.screen, prompt)
         else:
             show_prompts(desk.screen, prompts)

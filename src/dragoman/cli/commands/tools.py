@@ -29,7 +29,9 @@ def command(desk: Desk, names: tuple[str, ...]) -> int:
         if desk.settings.as_json:
             desk.screen.write_json(joined("tools", tools))
         elif names:
-            for tool in tools:
+            for place, tool in enumerate(tools):
+                if place:
+                    desk.screen.print()
                 show_tool(desk.screen, tool)
         else:
             show_tools(desk.screen, tools)
