@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Raw, Struct
 
-from dragoman.protocol.kept import Kept, decode
+from dragoman.protocol.kept import Kept, decode, texts
 from dragoman.protocol.tasks import Task
 
 __all__ = [
@@ -85,17 +85,12 @@ class ChangeFilter(Struct, frozen=True, kw_only=True):
     @staticmethod
     def from_wire(wire: Mapping[str, Any]) -> ChangeFilter:
         """Give the filter that an acknowledgement tells; members of a wrong type count as absent."""
-
-        def texts(name: str) -> tuple[str, ...]:
-            listed = wire.get(name)
-            return tuple(str(entry) for entry in listed) if isinstance(listed, list) else ()
-
         return ChangeFilter(
             tools=wire.get("toolsListChanged") is True,
             prompts=wire.get("promptsListChanged") is True,
             resources=wire.get("resourcesListChanged") is True,
-            uris=texts("resourceSubscriptions"),
-            task_ids=texts("taskIds"),
+            uris=texts(wire.get("resourceSubscriptions")),
+            task_ids=texts(wire.get("taskIds")),
         )
 
     def wants(self, change: Change) -> bool:

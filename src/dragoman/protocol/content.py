@@ -56,6 +56,7 @@ class ImageContent(Kept):
     mime_type: str
     type: Literal["image"] = "image"
     annotations: dict[str, Any] | None = None
+    meta: dict[str, Any] | None = field(default=None, name="_meta")
 
     def decoded(self) -> bytes:
         """Give the bytes of the picture.
@@ -73,6 +74,7 @@ class AudioContent(Kept):
     mime_type: str
     type: Literal["audio"] = "audio"
     annotations: dict[str, Any] | None = None
+    meta: dict[str, Any] | None = field(default=None, name="_meta")
 
     def decoded(self) -> bytes:
         """Give the bytes of the sound.
@@ -109,6 +111,7 @@ class EmbeddedResource(Kept):
     resource_raw: Raw = field(name="resource")
     type: Literal["resource"] = "resource"
     annotations: dict[str, Any] | None = None
+    meta: dict[str, Any] | None = field(default=None, name="_meta")
 
     @property
     def resource(self) -> ResourceContents:
@@ -128,6 +131,7 @@ class ResourceLink(Kept):
     size: int | None = None
     annotations: dict[str, Any] | None = None
     icons: tuple[Icon, ...] | None = None
+    meta: dict[str, Any] | None = field(default=None, name="_meta")
 
 
 class ToolUseContent(Kept):
@@ -137,6 +141,7 @@ class ToolUseContent(Kept):
     name: str
     input: dict[str, Any]
     type: Literal["tool_use"] = "tool_use"
+    meta: dict[str, Any] | None = field(default=None, name="_meta")
 
 
 class ToolResultContent(Kept):
@@ -147,13 +152,14 @@ class ToolResultContent(Kept):
     type: Literal["tool_result"] = "tool_result"
     structured_content: Any = None
     is_error: bool = False
+    meta: dict[str, Any] | None = field(default=None, name="_meta")
 
 
 class UnknownContent(Kept):
     """A block of a type that this client does not know, kept whole in ``data``."""
 
     type: str = ""
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = field(default_factory=dict[str, Any], name="$data")
 
 
 Content: TypeAlias = (
@@ -199,6 +205,7 @@ def decode_content(raw: Raw | bytes) -> Content:
 
 def _from_base64(text: str, what: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        # Encoders for mail break their lines.
+        return base64.b64decode("".join(text.split()) if "\n" in text else text, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidResult(f"the data of {what} is not base64") from None

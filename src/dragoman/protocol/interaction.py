@@ -78,10 +78,10 @@ class SamplingResult(Struct, frozen=True, kw_only=True, rename="camel", omit_def
 
 
 class ElicitationRequest(Kept):
-    """A server's question to a person: a form (``requested_schema``) or a page to visit (``url``)."""
+    """A server's question to a person. ``mode``: ``form`` (see ``requested_schema``) or ``url`` (a page to visit)."""
 
     message: str
-    mode: Literal["form", "url"] | str = "form"
+    mode: str = "form"
     requested_schema: dict[str, Any] | None = None
     url: str | None = None
     elicitation_id: str | None = None

@@ -18,7 +18,7 @@ from msgspec.json import Decoder
 from dragoman.errors import InvalidResult
 from dragoman.protocol.mending import mended
 
-__all__ = ["Kept", "decode", "decode_any", "decode_list", "decode_object"]
+__all__ = ["Kept", "decode", "decode_any", "decode_list", "decode_object", "texts"]
 
 #: The wire name of what is never on the wire: `decode` always overwrites it.
 _RAW_MEMBER: Final = "$raw"
@@ -106,6 +106,12 @@ def decode_list(raw: Raw | bytes, what: str) -> list[Raw]:
         InvalidResult: it is no JSON array.
     """
     return _read(_list_decoder, raw, f"{what} is no JSON array")
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """Give the strings of a JSON array that is decoded already; none if it is something else."""
+    entries = cast("list[object]", value) if isinstance(value, list) else []
+    return tuple(entry for entry in entries if isinstance(entry, str))
 
 
 def _read(decoder: Decoder[T], raw: Raw | bytes, complaint: str) -> T:

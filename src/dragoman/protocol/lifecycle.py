@@ -5,25 +5,28 @@ It sends nothing and waits for nothing; ``server/negotiation.py`` carries its st
     pinned version          only that version is tried
     remembered handshake    initialize → (refused) probe
     otherwise               probe → discovered: stateless, or initialize if only handshake versions are offered
-                                  → modern error: probe again at an offered version; never the handshake
+                                  → modern error: probe again at an offered version; initialize only if the error
+                                    itself offers handshake versions and none that is stateless
                                   → any other refusal, or silence: initialize (a late discovery still counts)
                                   → died on the probe: respawn, then initialize
                             initialize → refused over HTTP with 400, 404 or 405: the old HTTP+SSE transport
 
 Every step makes progress: no version is probed more than twice (the second time only if the server lists the very
-version that it refused, as one half of a fleet under update does), and initialize, respawn and switch happen once at most.
+version that it refused, as one half of a fleet under update does), and initialize, respawn and switch happen once at
+most.
 Source: 2026-07-28 basic/versioning, basic/transports; 2025-11-25 basic/lifecycle.
 """
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+import contextlib
+from typing import Final, TypeAlias, cast
 
 import msgspec
 from msgspec import Struct
 
-from dragoman.errors import DragomanError, HandshakeFailed, VersionMismatch
-from dragoman.protocol.kept import Kept
+from dragoman.errors import DragomanError, HandshakeFailed, InvalidResult, VersionMismatch
+from dragoman.protocol.kept import Kept, decode, texts
 from dragoman.protocol.types import ServerCapabilities, ServerInfo
 from dragoman.protocol.versions import (
     HANDSHAKE_VERSIONS,
@@ -195,14 +198,7 @@ Outcome: TypeAlias = Discovered | Initialized | Refused | HttpRefused | Silent |
 
 def supported_versions(data: object) -> tuple[str, ...]:
     """Give the versions that a refusal's ``data`` lists; empty if it lists none."""
-    listed: object = None
-    if isinstance(data, dict):
-        members: dict[str, object] = data
-        listed = members.get("supported")
-    if not isinstance(listed, list):
-        return ()
-    entries: list[object] = listed
-    return tuple(entry for entry in entries if isinstance(entry, str))
+    return texts(cast("dict[str, object]", data).get("supported")) if isinstance(data, dict) else ()
 
 
 class Negotiation:
@@ -312,7 +308,7 @@ class Negotiation:
 
     def _respawn(self, outcome: Died) -> Step:
         if not self._can_respawn:
-            return Fail(outcome.error)
+            return Fail(self._failure(outcome.error))
         self._can_respawn = False
         self._initialized = True
         return Respawn(self._again(Initialize(self._pin or LATEST_HANDSHAKE)))
@@ -331,7 +327,8 @@ class Negotiation:
         return step
 
     def _mismatch(self, offered: tuple[str, ...]) -> VersionMismatch:
-        wanted = self._pin or ", ".join(STATELESS_VERSIONS + HANDSHAKE_VERSIONS)
+        eras = {"stateless": STATELESS_VERSIONS, "handshake": HANDSHAKE_VERSIONS}
+        wanted = self._pin or ", ".join(eras[self._era] if self._era else STATELESS_VERSIONS + HANDSHAKE_VERSIONS)
         told = ", ".join(offered) or "none"
         return VersionMismatch(
             f"no common protocol version: it offers {told}, wanted is {wanted}", supported=offered, server=self._server
@@ -350,9 +347,7 @@ def _stateless_agreement(version: str, result: DiscoverResult) -> Agreement:
     raw = (result.meta or {}).get("io.modelcontextprotocol/serverInfo")
     info = ServerInfo()
     if raw is not None:
-        try:
-            info = msgspec.json.decode(raw, type=ServerInfo)
-            info.raw_json = raw
-        except msgspec.MsgspecError:
-            info = ServerInfo()
+        # What a server says of itself is for show: nothing depends on it.
+        with contextlib.suppress(InvalidResult):
+            info = decode(ServerInfo, raw, "the server's identity")
     return Agreement(version, "stateless", info, result.capabilities, result.instructions)

@@ -16,7 +16,12 @@ from dragoman.protocol.tasks import TASKS_EXTENSION
 
 __all__ = ["ClientInfo", "Offers", "RequestMetadata"]
 
-_PREFIX: Final = "io.modelcontextprotocol/"
+_VERSION: Final = "io.modelcontextprotocol/protocolVersion"
+_CLIENT_INFO: Final = "io.modelcontextprotocol/clientInfo"
+_CAPABILITIES: Final = "io.modelcontextprotocol/clientCapabilities"
+_LOG_LEVEL: Final = "io.modelcontextprotocol/logLevel"
+_PROGRESS_TOKEN: Final = "progressToken"  # noqa: S105 - a member's name
+_OWN: Final = frozenset({_VERSION, _CLIENT_INFO, _CAPABILITIES, _LOG_LEVEL, _PROGRESS_TOKEN})
 
 
 class ClientInfo(Struct, frozen=True, omit_defaults=True, rename="camel"):
@@ -63,7 +68,8 @@ class Offers(Struct, frozen=True, kw_only=True):
 class RequestMetadata:
     """Builds ``_meta`` for requests of one negotiated version.
 
-    ``version`` is None in the handshake era, where requests do not repeat it. ``log_level`` opts in to log lines per request in the stateless era; None leaves them off.
+    ``version`` is None in the handshake era, where requests do not repeat it. ``log_level`` opts in to log lines per
+    request in the stateless era; None leaves them off.
     """
 
     __slots__ = ("_fixed", "log_level", "version")
@@ -75,14 +81,18 @@ class RequestMetadata:
         if version is not None:
             self._fixed = encode(
                 {
-                    f"{_PREFIX}protocolVersion": version,
-                    f"{_PREFIX}clientInfo": client,
-                    f"{_PREFIX}clientCapabilities": offers.capabilities(stateless=True),
+                    _VERSION: version,
+                    _CLIENT_INFO: client,
+                    _CAPABILITIES: offers.capabilities(stateless=True),
                 }
             )[1:-1]
 
     def params(self, members: bytes, progress_token: RequestId | None, extra: Mapping[str, Any] | None) -> bytes:
-        """Give a request's ``params`` object. ``members`` are its own members as JSON without braces."""
+        """Give a request's ``params`` object. ``members`` are its own members as JSON without braces.
+
+        ``extra`` are members of ``_meta`` that the caller wants; those that this client itself speaks for are passed
+        over.
+        """
         meta = self._fixed
         if progress_token is not None or extra or (self.log_level is not None and meta):
             meta = self._with_more(progress_token, extra)
@@ -91,10 +101,10 @@ class RequestMetadata:
         return b'{%b,"_meta":{%b}}' % (members, meta) if members else b'{"_meta":{%b}}' % meta
 
     def _with_more(self, progress_token: RequestId | None, extra: Mapping[str, Any] | None) -> bytes:
-        more: dict[str, Any] = {k: v for k, v in (extra or {}).items() if not k.startswith(_PREFIX)}
+        more: dict[str, Any] = {name: value for name, value in (extra or {}).items() if name not in _OWN}
         if progress_token is not None:
-            more["progressToken"] = progress_token
+            more[_PROGRESS_TOKEN] = progress_token
         if self.log_level is not None and self._fixed:
-            more[f"{_PREFIX}logLevel"] = self.log_level
+            more[_LOG_LEVEL] = self.log_level
         added = encode(more)[1:-1]
         return b"%b,%b" % (self._fixed, added) if self._fixed and added else self._fixed or added

@@ -8,27 +8,32 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
-from dragoman.errors import InvalidResult
 from dragoman.protocol.content import Content, EmbeddedResource, TextContent, decode_content
+from dragoman.protocol.kept import Kept, decode, decode_any
 
 __all__ = ["ToolResult", "result_type"]
 
+_COMPLETE: Final = "complete"
 
-class _Parts(Struct, rename="camel", gc=False):
-    content: list[Raw] = []
+
+class _Parts(Kept):
+    content: list[Raw] = field(default_factory=list[Raw])
     structured_content: Raw | UnsetType = UNSET
     is_error: bool = False
+    meta: dict[str, Any] | None = field(default=None, name="_meta")
 
 
 class _Type(Struct, rename="camel", gc=False):
     result_type: str | None = None
 
 
-_parts_decoder: Final = msgspec.json.Decoder(_Parts)
+class _KeptType(Kept):
+    result_type: str | None = None
+
+
 _type_decoder: Final = msgspec.json.Decoder(_Type)
-_any_decoder: Final = msgspec.json.Decoder()
 
 
 def result_type(raw: Raw) -> str:
@@ -38,9 +43,10 @@ def result_type(raw: Raw) -> str:
         InvalidResult: the result is no JSON object.
     """
     try:
-        return _type_decoder.decode(raw).result_type or "complete"
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidResult(f"the result does not fit the specification ({error})") from None
+        told = _type_decoder.decode(raw).result_type
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        told = decode(_KeptType, raw, "the result").result_type
+    return _COMPLETE if told is None else told
 
 
 class ToolResult:
@@ -87,11 +93,11 @@ class ToolResult:
         return pieces[0] if len(pieces) == 1 else "\n".join(pieces)
 
     @property
-    def structured(self) -> Any:
-        """``structuredContent`` as plain Python values; None if there is none."""
+    def structured(self) -> Any:  # noqa: ANN401 - any JSON value; its shape is the tool's, and the caller knows it
+        """``structuredContent`` as plain Python values; None if there is none (see `structured_raw`)."""
         if self._structured is UNSET:
             raw = self._seen().structured_content
-            self._structured = None if raw is UNSET else _any_decoder.decode(raw)
+            self._structured = None if raw is UNSET else decode_any(raw, "the structured content")
         return self._structured
 
     @property
@@ -100,13 +106,15 @@ class ToolResult:
         raw = self._seen().structured_content
         return None if raw is UNSET else bytes(raw)
 
+    @property
+    def meta(self) -> dict[str, Any] | None:
+        """The result's ``_meta``; None if there is none."""
+        return self._seen().meta
+
     def _seen(self) -> _Parts:
         if self._parts is None:
-            try:
-                self._parts = _parts_decoder.decode(self._raw)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                raise InvalidResult(f"the tool's result does not fit the specification ({error})") from None
+            self._parts = decode(_Parts, self._raw, "the tool's result")
         return self._parts
 
     def __repr__(self) -> str:
-        return f"<ToolResult {len(self.raw)} bytes>"
+        return f"<ToolResult {len(self._raw)} bytes>"

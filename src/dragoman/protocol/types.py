@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from dragoman.protocol.content import Content, Icon, ResourceContents, decode_content
-from dragoman.protocol.kept import Kept, decode, decode_any
+from dragoman.protocol.kept import Kept, decode, decode_object
 
 __all__ = [
     "Annotations",
@@ -96,16 +96,14 @@ class Tool(Kept):
     @property
     def input_schema(self) -> dict[str, Any]:
         """The JSON Schema of the arguments; an empty object if the server sent something else."""
-        schema = decode_any(self.input_schema_raw, f"the input schema of tool {self.name}")
-        return schema if isinstance(schema, dict) else {}
+        return decode_object(self.input_schema_raw, f"the input schema of tool {self.name}") or {}
 
     @property
     def output_schema(self) -> dict[str, Any] | None:
         """The JSON Schema of ``structuredContent``; None if the tool promises none."""
         if self.output_schema_raw is UNSET:
             return None
-        schema = decode_any(self.output_schema_raw, f"the output schema of tool {self.name}")
-        return schema if isinstance(schema, dict) else None
+        return decode_object(self.output_schema_raw, f"the output schema of tool {self.name}")
 
 
 class Resource(Kept):
