@@ -59,6 +59,14 @@ def test_scenario_passes(
     assert not verdict.complaints, "\n".join(verdict.complaints)
 
 
+@pytest.mark.parametrize(("revision", "scenario"), CASES)
+def test_scenario_passes_without_being_told_the_revision(revision: str, scenario: str, tmp_path: Path) -> None:
+    """A client that has to find out which revision the server speaks finds out."""
+    untold = ["env", "-u", "MCP_CONFORMANCE_PROTOCOL_VERSION", *CLIENT]
+    verdict = suite.run(scenario, revision, untold, tmp_path)
+    assert not verdict.complaints, "\n".join(verdict.complaints)
+
+
 @pytest.mark.parametrize("revision", EARLIER)
 def test_an_earlier_handshake_passes(
     revision: str, tmp_path: Path, record: Callable[[str, str, dict[str, int]], None]

@@ -21,6 +21,7 @@ from dragoman.errors import (
     ConnectionClosed,
     ConnectionLost,
     DragomanError,
+    HttpError,
     MalformedMessage,
     OutcomeUnknown,
     RequestTimeout,
@@ -177,6 +178,10 @@ class StreamableHttp:
         label = message.method or "an answer"
         target = self._address.target
         request = Request("POST", target, head, label, fields, message.data, silence)
+        return await self._request(request)
+
+    async def _request(self, request: Request) -> Answer:
+        """Send a request, and again wherever the server sends it within its origin."""
         answer = await self._pool.request(request)
         if 300 <= answer.status < 400:
             answer, self._address = await follow(self._config, self._address, request, answer, self._pool.request)
@@ -256,6 +261,8 @@ class StreamableHttp:
             except (CannotConnect, ConnectionLost, OutcomeUnknown):
                 failures += 1
                 continue
+            except HttpError:  # sent to another origin
+                break
             try:
                 if answer.status == 200 and answer.kind == EVENT_STREAM:
                     failures = 0
@@ -277,7 +284,7 @@ class StreamableHttp:
         fields = {"Last-Event-ID": last_event_id} if _EVENT_ID.fullmatch(last_event_id) else None
         silence = self._config.sse_read_timeout
         request = Request("GET", self._address.target, self._stream_head, "the stream", fields, None, silence)
-        return await self._pool.request(request)
+        return await self._request(request)
 
     # Notifications, and answers to the server's requests.
 
@@ -350,7 +357,7 @@ class StreamableHttp:
         request = Request("DELETE", self._address.target, self._stream_head, "the end of the session")
         try:
             async with asyncio.timeout(self._config.shutdown_timeout):
-                answer = await self._pool.request(request)
+                answer = await self._request(request)
                 await answer.beginning(TOLD_BYTES)
         except (DragomanError, TimeoutError) as error:
             log.debug("%s: could not end the session (%s)", self._config.name, error)

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from dragoman.config.model import ServerConfig
-from dragoman.errors import DragomanError, MessageTooLarge
+from dragoman.errors import DragomanError, HttpError, MessageTooLarge
 from dragoman.protocol.headers import retry_after
 from dragoman.protocol.jsonrpc import guess_id
 from dragoman.protocol.sse import Event, EventParser, OversizeEvent
@@ -94,6 +94,8 @@ class Listener:
                 answer = await self._get(parser.last_event_id)
             except DragomanError as error:
                 log.debug("%s: the server's stream could not be opened (%s)", self._config.name, error.what)
+                if isinstance(error, HttpError):  # sent to another origin
+                    return
             else:
                 try:
                     if not self._is_stream(answer):

@@ -105,7 +105,9 @@ async def at_once(context: Any, name: str, arguments: dict[str, Any]) -> Any:
             return said(arguments["text"])
         case "steps":
             for step in range(1, arguments["count"] + 1):
-                await session.send_progress_notification(context.meta.progressToken, step, arguments["count"])
+                await session.send_progress_notification(
+                    context.meta.progressToken, step, arguments["count"], related_request_id=str(context.request_id)
+                )
             return said("done")
         case "think":
             text = types.TextContent(type="text", text=arguments["prompt"])
