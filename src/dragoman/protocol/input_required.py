@@ -28,7 +28,10 @@ class InputRequest(Kept):
 
 
 class InputRequired(Kept):
-    """What the server needs before it goes on. ``request_state`` is opaque: echoed byte for byte, never read."""
+    """What the server needs before it goes on. ``request_state`` is opaque: echoed byte for byte, never read.
+
+    A null one counts as absent: it would not be valid in the next round.
+    """
 
     input_requests: dict[str, InputRequest] | None = None
     request_state: Raw | UnsetType = UNSET
@@ -41,6 +44,8 @@ def read_input_required(raw: Raw) -> InputRequired:
         InvalidResult: it has neither questions nor a state, so that going on would loop for ever.
     """
     asked = decode(InputRequired, raw, "the input_required result")
+    if asked.request_state is not UNSET and bytes(asked.request_state) == b"null":
+        asked.request_state = UNSET
     if not asked.input_requests and asked.request_state is UNSET:
         raise InvalidResult("the input_required result has neither inputRequests nor requestState")
     return asked

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from dragoman.protocol.jsonrpc import RequestId
 
-__all__ = ["Exchange", "Session"]
+__all__ = ["NEVER", "Exchange", "Session"]
 
 W = TypeVar("W")
 
@@ -86,7 +86,13 @@ class Session(Generic[W]):
         self._pauses += 1
 
     def resume(self, now: float) -> None:
-        """Go on after `pause`; the time between does not count for anyone."""
+        """Go on after `pause`; the time between does not count for anyone.
+
+        Raises:
+            RuntimeError: there was no pause to end.
+        """
+        if not self._pauses:
+            raise RuntimeError("the clock was resumed without a pause")
         self._pauses -= 1
         if self._pauses:
             return
@@ -126,4 +132,4 @@ def _number(token: object) -> int | None:
     """Give the number that an id or a token stands for; one with more digits than any of ours stands for none."""
     if isinstance(token, str) and token.isdecimal() and len(token) < 20:
         return int(token)
-    return token if isinstance(token, int) else None
+    return token if type(token) is int else None

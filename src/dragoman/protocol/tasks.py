@@ -13,7 +13,7 @@ from msgspec import UNSET, Raw, UnsetType, field
 from dragoman.protocol.jsonrpc import ErrorObject
 from dragoman.protocol.kept import Kept
 
-__all__ = ["TASKS_EXTENSION", "Task", "TaskStatus"]
+__all__ = ["TASKS_EXTENSION", "CreatedTask", "Task", "TaskStatus"]
 
 TASKS_EXTENSION: Final = "io.modelcontextprotocol/tasks"
 
