@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
+from dragoman.errors import InvalidResult
 from dragoman.protocol.content import Content, EmbeddedResource, TextContent, decode_content
 from dragoman.protocol.kept import Kept, decode, decode_any
 
@@ -53,13 +54,14 @@ class ToolResult:
     """What a tool answered.
 
     ``raw`` is the protocol's result object exactly as it came; everything else is read from it on first use. Broken
-    parts raise `InvalidResult` when they are touched, not before.
+    parts raise `InvalidResult`, which names ``server``, when they are touched, not before.
     """
 
-    __slots__ = ("_content", "_parts", "_raw", "_structured")
+    __slots__ = ("_content", "_parts", "_raw", "_server", "_structured")
 
-    def __init__(self, raw: Raw | bytes) -> None:
+    def __init__(self, raw: Raw | bytes, server: str | None = None) -> None:
         self._raw = raw if isinstance(raw, Raw) else Raw(raw)
+        self._server = server
         self._parts: _Parts | None = None
         self._content: list[Content] | None = None
         self._structured: Any = UNSET
@@ -78,7 +80,11 @@ class ToolResult:
     def content(self) -> list[Content]:
         """The content blocks, unknown types included."""
         if self._content is None:
-            self._content = [decode_content(block) for block in self._seen().content]
+            blocks = self._seen().content
+            try:
+                self._content = [decode_content(block) for block in blocks]
+            except InvalidResult as error:
+                raise self._named(error) from None
         return self._content
 
     @property
@@ -97,7 +103,10 @@ class ToolResult:
         """``structuredContent`` as plain Python values; None if there is none (see `structured_raw`)."""
         if self._structured is UNSET:
             raw = self._seen().structured_content
-            self._structured = None if raw is UNSET else decode_any(raw, "the structured content")
+            try:
+                self._structured = None if raw is UNSET else decode_any(raw, "the structured content")
+            except InvalidResult as error:
+                raise self._named(error) from None
         return self._structured
 
     @property
@@ -113,8 +122,15 @@ class ToolResult:
 
     def _seen(self) -> _Parts:
         if self._parts is None:
-            self._parts = decode(_Parts, self._raw, "the tool's result")
+            try:
+                self._parts = decode(_Parts, self._raw, "the tool's result")
+            except InvalidResult as error:
+                raise self._named(error) from None
         return self._parts
+
+    def _named(self, error: InvalidResult) -> InvalidResult:
+        error.server = self._server
+        return error
 
     def __repr__(self) -> str:
         return f"<ToolResult {len(self._raw)} bytes>"

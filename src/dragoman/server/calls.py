@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from msgspec import Raw
 
 from dragoman.errors import InvalidResult, ServerError, SessionExpired, TooManyRounds, UnknownResultType
 from dragoman.protocol.input_required import MAX_ROUNDS, InputRequest, InputRequired, next_round, read_input_required
+from dragoman.protocol.kept import Kept, decode
 from dragoman.protocol.lifecycle import HEADER_MISMATCH
 from dragoman.protocol.results import result_type
 from dragoman.server.callbacks import QuestionContext, Refusal
@@ -21,6 +22,8 @@ from dragoman.server.connection import Connection, ProgressHandler
 from dragoman.server.negotiation import reinitialize
 
 __all__ = ["Calls"]
+
+K = TypeVar("K", bound=Kept)
 
 #: Only these may be answered with questions.
 _MAY_ASK: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
@@ -34,6 +37,17 @@ class Calls:
         self._version = version
         self._renewing = asyncio.Lock()
         self._sessions = 0
+
+    def read(self, kind: type[K], raw: Raw, what: str) -> K:
+        """Give the value of a result; ``what`` names it in the error.
+
+        Raises:
+            InvalidResult: it does not have the shape that the specification tells.
+        """
+        try:
+            return decode(kind, raw, what)
+        except InvalidResult as error:
+            raise self.connection.named(error) from None
 
     async def simple(
         self,
@@ -101,14 +115,17 @@ class Calls:
                     raise
                 headers, relist = await relist(), None
                 continue
-            kind = result_type(raw)
+            try:
+                kind = result_type(raw)
+                asked = read_input_required(raw) if kind == "input_required" and method in _MAY_ASK else None
+            except InvalidResult as error:
+                raise self.connection.named(error) from None
             if kind == "complete":
                 return raw
             if kind == "task" and on_task is not None:
                 return await on_task(raw)
-            if kind != "input_required" or method not in _MAY_ASK:
+            if asked is None:
                 raise self._unknown(method, kind)
-            asked = read_input_required(raw)
             answers = await self.answer(asked.input_requests or {}, during=method)
             round_members = members + next_round(asked, answers)
             await self._breathe(asked)

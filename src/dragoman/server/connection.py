@@ -174,8 +174,7 @@ class Connection:
             on_sent(number)
         if exchange.deadline < self._alarm_at:
             self._set_alarm(exchange.deadline)
-        params = (metadata or self.metadata).params(members, token, meta)
-        data = encode_request(number, method, params)
+        data = encode_request(number, method, (metadata or self.metadata).params(members, token, meta))
         if self._watched:
             self._show("out", data)
         try:
@@ -185,14 +184,18 @@ class Connection:
                 await self._send(sending, exchange)
             outcome = waiter.future.result() if waiter.future.done() else await waiter.future
         except CancelledError:
-            return self._cancelled(exchange)
+            outcome = self._cancelled(exchange)
         except DragomanError as error:
             outcome = waiter.future.result() if waiter.future.done() else error
         finally:
             self._session.pending.pop(number, None)
         if type(outcome) is Raw:
             return outcome
-        raise self._named(outcome)
+        try:
+            raise self.named(outcome)
+        finally:
+            # The error leads to this frame, and these back to the error: a circle that would hold large messages.
+            del exchange, outcome, waiter
 
     async def _send(self, sending: Awaitable[None], exchange: Exchange[_Waiter]) -> None:
         """Let the transport carry the caller's own task; time-outs and closing reach it there."""
@@ -212,16 +215,13 @@ class Connection:
             what = f"the stream of {exchange.method} ended without an answer"
             waiter.settle(OutcomeUnknown(what, method=exchange.method))
 
-    def _cancelled(self, exchange: Exchange[_Waiter]) -> Raw:
+    def _cancelled(self, exchange: Exchange[_Waiter]) -> Raw | DragomanError:
         """Tell our own interruption (time-out, closing) from the caller's cancellation, which goes on."""
         waiter = exchange.waiter
         cancelling = _own_task().cancelling()
         if not cancelling or (waiter.interrupted and cancelling <= waiter.cancelling):
             waiter.settle(OutcomeUnknown(f"the transport gave {exchange.method} up", method=exchange.method))
-            outcome = waiter.future.result()
-            if isinstance(outcome, Raw):
-                return outcome
-            raise self._named(outcome) from None
+            return waiter.future.result()
         if exchange.id in self._session.pending:
             self._tell_cancelled(exchange, "the caller gave up")
         raise CancelledError
@@ -517,7 +517,8 @@ class Connection:
             what, rpc_code=told.code, rpc_message=told.message, data=data, method=method, server=self.config.name
         )
 
-    def _named(self, error: DragomanError) -> DragomanError:
+    def named(self, error: DragomanError) -> DragomanError:
+        """Give the error with this server's name in it."""
         if error.server is None:
             error.server = self.config.name
         return error

@@ -6,17 +6,19 @@ It turns Python values into a request's members and bytes into typed results. Ev
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, Self, TypeVar
 
+import msgspec
 from msgspec import Raw
 
 from dragoman.config.model import ServerConfig
-from dragoman.errors import InvalidResult, NotSupported
+from dragoman.errors import DragomanError, InvalidArguments, InvalidResult, NotSupported, ProtocolError
 from dragoman.protocol.changes import ChangeFilter
 from dragoman.protocol.jsonrpc import encode
-from dragoman.protocol.kept import Kept, decode
+from dragoman.protocol.kept import Kept
 from dragoman.protocol.lifecycle import Agreement, Verdict
 from dragoman.protocol.results import ToolResult
 from dragoman.protocol.tasks import Task
@@ -69,6 +71,7 @@ class Server:
             validates=connection.config.validate_results,
         )
         self._problems: dict[str, list[str]] = {}
+        self._learning = asyncio.Lock()
 
     # What it is.
 
@@ -159,19 +162,19 @@ class Server:
         """
         if self._toolbox.wants_task(name, self.protocol_version):
             return await (await self.start_task(name, arguments, timeout=timeout, meta=meta)).result()
-        members = b'"name":%b,"arguments":%b' % (encode(name), encode(arguments or {}))
+        members = self._members(name, arguments)
         raw = await self._calls.call(
             "tools/call",
             members,
             name=name,
-            headers=self._toolbox.headers(name, arguments) if self._toolbox.mirrors else None,
+            headers=self._headers(name, arguments),
             relist=self._relisted_headers(name, arguments) if self._toolbox.mirrors else None,
             on_task=self._follow,
             timeout=timeout,
             on_progress=on_progress,
             meta=meta,
         )
-        result = ToolResult(raw)
+        result = ToolResult(raw, self.name)
         if self._toolbox.validates:
             await self._check(name, result)
         return result
@@ -192,13 +195,13 @@ class Server:
         Raises:
             NotSupported: neither the era nor the server knows tasks.
         """
-        members = b'"name":%b,"arguments":%b' % (encode(name), encode(arguments or {}))
+        members = self._members(name, arguments)
         return await TaskHandle.start(
             self._calls,
             self._agreement,
             members,
             name=name,
-            headers=self._toolbox.headers(name, arguments) if self._toolbox.mirrors else None,
+            headers=self._headers(name, arguments),
             ttl=ttl,
             timeout=timeout,
             meta=meta,
@@ -214,7 +217,7 @@ class Server:
         Raises:
             NotSupported: the revision or the server has no such list.
         """
-        return await list_tasks(self._connection, self._agreement)
+        return await list_tasks(self._calls, self._agreement)
 
     # Resources.
 
@@ -235,7 +238,7 @@ class Server:
             ResourceNotFound, InvalidParams: the server has no such resource (-32002 before 2026-07-28, -32602 since).
         """
         raw = await self._calls.call("resources/read", b'"uri":%b' % encode(uri), name=uri, timeout=timeout)
-        return decode(ReadResult, raw, f"what resource {uri} holds")
+        return self._calls.read(ReadResult, raw, f"what resource {uri} holds")
 
     # Prompts and completion.
 
@@ -247,9 +250,9 @@ class Server:
         self, name: str, arguments: Mapping[str, str] | None = None, *, timeout: float | None = None
     ) -> PromptResult:
         """Give a prompt with its arguments filled in; values are text."""
-        members = b'"name":%b,"arguments":%b' % (encode(name), encode(arguments or {}))
+        members = self._members(name, arguments)
         raw = await self._calls.call("prompts/get", members, name=name, timeout=timeout)
-        return decode(PromptResult, raw, f"prompt {name}")
+        return self._calls.read(PromptResult, raw, f"prompt {name}")
 
     async def complete(
         self,
@@ -273,7 +276,7 @@ class Server:
         if context:
             params["context"] = {"arguments": dict(context)}
         raw = await self._calls.simple("completion/complete", encode(params)[1:-1], timeout=timeout)
-        return decode(Completion, raw, "the completion")
+        return self._calls.read(Completion, raw, "the completion")
 
     # The conversation itself.
 
@@ -357,10 +360,26 @@ class Server:
         state = "connected" if self.is_connected else "closed"
         return f"<Server {self.name!r} {self.transport_kind} {self.protocol_version} {state}>"
 
+    def _members(self, name: str, arguments: Mapping[str, Any] | None) -> bytes:
+        try:
+            return b'"name":%b,"arguments":%b' % (encode(name), encode(arguments or {}))
+        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+            what = f"the arguments of {name} can't be written as JSON ({error})"
+            raise InvalidArguments(what, server=self.name) from None
+
+    def _headers(self, name: str, arguments: Mapping[str, Any] | None) -> Mapping[str, str] | None:
+        try:
+            return self._toolbox.headers(name, arguments) if self._toolbox.mirrors else None
+        except InvalidArguments as error:
+            raise self._connection.named(error) from None
+
     async def _list(self, method: str, member: str, kind: type[K], offered: dict[str, Any] | None) -> list[K]:
         if offered is None:
             return []
-        page = await list_all(self._calls, method, member, kind)
+        try:
+            page = await list_all(self._calls, method, member, kind)
+        except ProtocolError as error:
+            raise self._connection.named(error) from None
         self._note(method, page.problems)
         return page.items
 
@@ -376,10 +395,23 @@ class Server:
         if not known and (self._toolbox.filled or result.structured_raw is None or self.capabilities.tools is None):
             return
         if not known:
-            await self.list_tools()
-        problem = self._toolbox.problem(name, result)
+            await self._learn()
+        try:
+            problem = self._toolbox.problem(name, result)
+        except InvalidResult as error:
+            raise self._connection.named(error) from None
         if problem is not None:
             raise InvalidResult(f"tool {name}: {problem.text}", path=problem.path, server=self.name)
+
+    async def _learn(self) -> None:
+        """List the tools, once for all calls that wait for it. A listing that fails leaves results unchecked."""
+        async with self._learning:
+            if not self._toolbox.filled:
+                try:
+                    await self.list_tools()
+                except DragomanError as error:
+                    log.warning("%s: results are not checked: %s", self.name, error.what)
+                    self._toolbox.filled = True
 
     async def _follow(self, created: Raw) -> Raw:
         return Raw((await TaskHandle.created(self._calls, self._agreement, created).result()).raw)
@@ -389,6 +421,6 @@ class Server:
     ) -> Callable[[], Awaitable[Mapping[str, str] | None]]:
         async def relist() -> Mapping[str, str] | None:
             await self.list_tools()
-            return self._toolbox.headers(name, arguments)
+            return self._headers(name, arguments)
 
         return relist

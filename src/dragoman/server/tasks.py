@@ -7,21 +7,28 @@ A handle holds only the id; it can be made again in another process. Source: the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, Final
 
 from msgspec import UNSET, Raw
 
-from dragoman.errors import DragomanError, InvalidResult, NotSupported, ServerError, TaskFailed, UnknownResultType
+from dragoman.errors import (
+    DragomanError,
+    InvalidResult,
+    NotSupported,
+    RequestTimeout,
+    ServerError,
+    TaskFailed,
+    UnknownResultType,
+)
 from dragoman.protocol.input_required import InputRequest
-from dragoman.protocol.jsonrpc import encode
-from dragoman.protocol.kept import Kept, decode, decode_list
+from dragoman.protocol.jsonrpc import INTERNAL_ERROR, encode
+from dragoman.protocol.kept import Kept
 from dragoman.protocol.lifecycle import Agreement
 from dragoman.protocol.results import ToolResult, result_type
 from dragoman.protocol.tasks import TASKS_EXTENSION, CreatedTask, Task
 from dragoman.protocol.versions import revision
 from dragoman.server.calls import Calls
-from dragoman.server.connection import Connection
 
 __all__ = ["TaskHandle", "list_tasks"]
 
@@ -35,6 +42,7 @@ class TaskHandle:
         self._calls = calls
         self._agreement = agreement
         self._answered: set[str] = set()
+        self._limits: set[asyncio.Timeout] = set()
         self._direct: Raw | None = None
         self.task = task
 
@@ -56,7 +64,7 @@ class TaskHandle:
             asked = {} if ttl is None else {"ttl": int(ttl * 1000)}
             members = b'%b,"task":%b' % (members, encode(asked))
             raw = await calls.simple("tools/call", members, name=name, timeout=timeout, meta=meta)
-            return cls(calls, agreement, decode(CreatedTask, raw, "the created task").task)
+            return cls(calls, agreement, calls.read(CreatedTask, raw, "the created task").task)
         if TASKS_EXTENSION not in (agreement.capabilities.extensions or {}):
             raise NotSupported("the server offers no tasks", server=calls.connection.config.name)
         created: list[TaskHandle] = []
@@ -77,7 +85,7 @@ class TaskHandle:
     @classmethod
     def created(cls, calls: Calls, agreement: Agreement, raw: Raw) -> TaskHandle:
         """Give the handle that a result of type ``task`` tells of."""
-        return cls(calls, agreement, decode(Task, raw, "the created task"))
+        return cls(calls, agreement, calls.read(Task, raw, "the created task"))
 
     @classmethod
     def resume(cls, calls: Calls, agreement: Agreement, task_id: str) -> TaskHandle:
@@ -100,8 +108,10 @@ class TaskHandle:
         try:
             raw = await self._ask("tasks/get")
         except ServerError as error:
+            if error.rpc_code == INTERNAL_ERROR:
+                raise
             raise self._gone("unknown", f"the server does not know it ({error.what})") from error
-        self.task = decode(Task, raw, "the task")
+        self.task = self._calls.read(Task, raw, "the task")
         if self.task.status == "input_required" and self.task.input_requests:
             await self._answer(self.task.input_requests)
         return self.task
@@ -119,43 +129,53 @@ class TaskHandle:
             await asyncio.sleep(task.poll_seconds)
 
     async def result(self, *, timeout: float | None = None) -> ToolResult:
-        """Wait for the end and give the result. ``timeout`` bounds the whole wait, in seconds.
+        """Wait for the end and give the result.
+
+        ``timeout`` bounds the whole wait, in seconds; None means ``max_timeout``. While a person is asked, it stands.
 
         Raises:
             TaskFailed: it failed, was cancelled, or the server forgot it.
             ServerError: it failed with a JSON-RPC error.
-            TimeoutError: ``timeout`` passed; the task goes on.
+            RequestTimeout: ``timeout`` passed; the task goes on.
         """
         if self._direct is not None:
-            return ToolResult(self._direct)
-        limit = timeout if timeout is not None else self._calls.connection.config.max_timeout
-        async with asyncio.timeout(limit):
-            async for _ in self.updates():
-                pass
-            return await self._fetched()
+            return ToolResult(self._direct, self._server_name)
+        seconds = timeout if timeout is not None else self._calls.connection.config.max_timeout
+        limit = asyncio.timeout(seconds)
+        self._limits.add(limit)
+        try:
+            async with limit:
+                async for _ in self.updates():
+                    pass
+        except TimeoutError:
+            raise self._late(seconds) from None
+        finally:
+            self._limits.discard(limit)
+        return await self._fetched((limit.when() or 0.0) - asyncio.get_running_loop().time())
 
     async def cancel(self) -> None:
         """Ask the server to stop it; it may still complete."""
         if self._direct is None and not self.task.ended:
             await self._ask("tasks/cancel")
 
-    async def _fetched(self) -> ToolResult:
+    async def _fetched(self, patience: float) -> ToolResult:
         task = self.task
         if _is_core(self._agreement):
             if task.status == "cancelled":
                 raise self._gone("cancelled", task.status_message or "it was cancelled")
-            return await self._fetched_core()
+            return await self._fetched_core(patience)
         if task.status == "completed":
             if task.result is UNSET:
                 raise InvalidResult(f"task {self.id} completed without a result", server=self._server_name)
-            return ToolResult(task.result)
+            return ToolResult(task.result, self._server_name)
         if task.error is not UNSET:
             raise self._calls.connection.server_error(task.error, f"task {self.id}")
         raise self._gone(task.status, task.status_message or f"it ended {task.status}")
 
-    async def _fetched_core(self) -> ToolResult:
+    async def _fetched_core(self, patience: float) -> ToolResult:
         """Give what ``tasks/result`` answers; some servers answer for a failed task with an empty result."""
-        result = ToolResult(await self._ask("tasks/result", timeout=self._calls.connection.config.max_timeout))
+        raw = await self._ask("tasks/result", timeout=patience)
+        result = ToolResult(raw, self._server_name)
         if result.is_error:
             return result
         if not self.task.ended and not result.content and result.structured_raw is None:
@@ -168,10 +188,26 @@ class TaskHandle:
         fresh = {key: raw for key, raw in questions.items() if key not in self._answered}
         if not fresh:
             return
-        asked = {key: decode(InputRequest, raw, f"question {key}") for key, raw in fresh.items()}
-        answers = await self._calls.answer(asked, during="tools/call")
-        await self._ask("tasks/update", b',"inputResponses":%b' % encode(answers))
+        asked = {key: self._calls.read(InputRequest, raw, f"question {key}") for key, raw in fresh.items()}
         self._answered.update(fresh)
+        try:
+            answers = await self._unhurried(self._calls.answer(asked, during="tools/call"))
+            await self._ask("tasks/update", b',"inputResponses":%b' % encode(answers))
+        except BaseException:
+            self._answered.difference_update(fresh)
+            raise
+
+    async def _unhurried(self, answering: Coroutine[Any, Any, dict[str, Raw]]) -> dict[str, Raw]:
+        """Wait for people while no limit runs."""
+        clock = asyncio.get_running_loop().time
+        left = {limit: when - clock() for limit in self._limits if (when := limit.when()) is not None}
+        for limit in left:
+            limit.reschedule(None)
+        try:
+            return await answering
+        finally:
+            for limit in self._limits.intersection(left):
+                limit.reschedule(clock() + left[limit])
 
     async def _ask(self, method: str, more: bytes = b"", *, timeout: float | None = None) -> Raw:
         members = b'"taskId":%b%b' % (encode(self.id), more)
@@ -186,24 +222,33 @@ class TaskHandle:
     def _server_name(self) -> str:
         return self._calls.connection.config.name
 
+    def _late(self, seconds: float) -> RequestTimeout:
+        return RequestTimeout(
+            f"task {self.id} has not ended within {seconds:g} s",
+            timeout=seconds,
+            method="tools/call",
+            server=self._server_name,
+            hint="It goes on: wait for it with Server.task(id).result().",
+        )
+
     def _gone(self, status: str, why: str) -> DragomanError:
         return TaskFailed(f"task {self.id}: {why}", task_id=self.id, status=status, server=self._server_name)
 
 
 class _TaskPage(Kept):
-    tasks: Raw = Raw(b"[]")
+    tasks: tuple[Raw, ...] = ()
     next_cursor: str | None = None
 
 
-async def list_tasks(connection: Connection, agreement: Agreement) -> list[Task]:
+async def list_tasks(calls: Calls, agreement: Agreement) -> list[Task]:
     """Give all tasks that the server keeps; see `Server.list_tasks`."""
     if not _is_core(agreement) or "list" not in (agreement.capabilities.tasks or {}):
-        raise NotSupported("the server keeps no list of tasks", server=connection.config.name)
+        raise NotSupported("the server keeps no list of tasks", server=calls.connection.config.name)
     tasks: list[Task] = []
     members = b""
     for _ in range(_MOST_PAGES):
-        page = decode(_TaskPage, await connection.request("tasks/list", members), "the list of tasks")
-        tasks += [decode(Task, raw, "a task") for raw in decode_list(page.tasks, "the list of tasks")]
+        page = calls.read(_TaskPage, await calls.simple("tasks/list", members), "the list of tasks")
+        tasks += [calls.read(Task, raw, "a task") for raw in page.tasks]
         if page.next_cursor is None:
             break
         members = b'"cursor":%b' % encode(page.next_cursor)
