@@ -25,7 +25,7 @@ Pure values: they know no transport and no session. Whoever meets a foreign exce
     ├── ServerError                 the server answered with a JSON-RPC error
     │   ├── MethodNotFound
     │   ├── InvalidParams
-    │   ├── ResourceNotFound
+    │   │   └── ResourceNotFound
     │   └── UrlElicitationRequired
     ├── TaskFailed                  a task ended without a result
     └── ProtocolError               the server broke the protocol: report it to its makers
@@ -39,7 +39,7 @@ Pure values: they know no transport and no session. Whoever meets a foreign exce
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 __all__ = [
     "AccessDenied",
@@ -105,6 +105,15 @@ class DragomanError(Exception):
         tail = self.stderr.strip()[-_STDERR_SHOWN:]
         words = f"\nIts last words on stderr:\n{tail}" if tail else ""
         return f"{place}{self.what.rstrip('.')}.{advice}{words}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The builtin way calls the class with positional arguments only, which most kinds here do not take.
+        return _revive, (type(self), self.args), self.__dict__.copy()
+
+
+def _revive(kind: type[DragomanError], arguments: tuple[object, ...]) -> DragomanError:
+    """Give the error that was pickled or copied; its fields follow as state."""
+    return kind.__new__(kind, *arguments)
 
 
 class ConfigError(DragomanError):
