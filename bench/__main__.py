@@ -18,8 +18,11 @@ from time import perf_counter
 from bench import echo_servers, machine, table
 from bench.case import CLIENTS, ROOT, Case, Conditions, Readings
 from bench.cases.everything import CASES
+from bench.quiet import Quiet
 from bench.rounds import measure
 
+MOST_WAITING = 120.0
+"""Seconds that a run may wait, in all, for others on the machine to be quiet."""
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
@@ -49,6 +52,9 @@ def main() -> int:
     if told.list:
         print(*(f"{case.key:20} {' '.join(case.clients)}" for case in cases), sep="\n")
         return 0
+    if sys.platform != "linux":
+        print("bench: needs Linux, whose kernel tells what a process costs", file=sys.stderr)
+        return 2
     if not cases or not clients:
         print("bench: no such case or client; --list shows them", file=sys.stderr)
         return 2
@@ -57,7 +63,8 @@ def main() -> int:
     rounds = told.rounds or (1 if told.quick else 5)
     with echo_servers.running() as servers:
         conditions = Conditions(servers, 0.2 if told.quick else 0.8)
-        readings = measure(cases, clients, conditions, rounds=rounds, tell=tell)
+        quiet = Quiet(0 if told.quick else MOST_WAITING)
+        readings = measure(cases, clients, conditions, rounds=rounds, quiet=quiet, tell=tell)
     tell("")
     found = table.verdicts(cases, readings)
     text = report(cases, readings, found, setting(rounds, servers, perf_counter() - started))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.case import Case, Conditions, Failed, Readings
+from bench.quiet import Quiet
 
 
 def measure(
@@ -16,6 +17,7 @@ def measure(
     conditions: Conditions,
     *,
     rounds: int,
+    quiet: Quiet,
     tell: Callable[[str], None],
 ) -> dict[str, Readings]:
     """Give the readings by case. A client that fails a case once is left out of its later rounds."""
@@ -26,6 +28,7 @@ def measure(
             asked = [client for client in case.clients if client in clients]
             shift = number % len(asked) if asked else 0
             for client in asked[shift:] + asked[:shift]:
+                quiet.wait()
                 _measure_once(case, client, conditions, readings[case.key])
     return readings
 

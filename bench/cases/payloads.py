@@ -28,6 +28,7 @@ def listing(client: str, conditions: Conditions) -> Figures:
     )
 
 
+AFTERWARDS = Row("rss_mb", "memory of the client afterwards (RSS), MB", (Goal(0.5, "mcp"),))
 HUGE = (Row("peak_x", "highest memory, times the result", (Goal(2.5),)), Row("ms", "ms"))
 HUGE_CLIENTS = ("blocking", "bare", OURS)
 
@@ -35,13 +36,13 @@ CASES = [
     Case(
         key="10mb-stdio",
         section="A result of 10 MB over stdio",
-        rows=(Row("ms", "ms", (Goal(0.2, "mcp"),)),),
+        rows=(Row("ms", "ms", (Goal(0.2, "mcp"),)), AFTERWARDS),
         measure=partial(over_stdio, megabytes=10, repeats=3),
     ),
     Case(
         key="10mb-json",
         section="A result of 10 MB over HTTP, as JSON",
-        rows=(Row("ms", "ms"),),
+        rows=(Row("ms", "ms"), AFTERWARDS),
         measure=partial(over_http, answers="json", megabytes=10, repeats=3),
     ),
     Case(

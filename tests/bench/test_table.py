@@ -7,6 +7,7 @@ import pytest
 from bench import table
 from bench.case import Case, Conditions, Failed, Figures, Goal, Readings, Row
 from bench.echo_servers import EchoServers
+from bench.quiet import Quiet
 from bench.rounds import measure
 
 NOWHERE = Conditions(EchoServers(language="none", stdio=(), slow_stdio=(), http=""), 0)
@@ -50,7 +51,7 @@ def test_a_goal_without_the_other_side_is_not_met() -> None:
 def test_a_client_that_fails_is_shown_with_its_reason_and_not_asked_again() -> None:
     """Its cell says so, a note says why."""
     asked: list[str] = []
-    found = measure([case()], ["mcp"], NOWHERE, rounds=2, tell=asked.append)
+    found = measure([case()], ["mcp"], NOWHERE, rounds=2, quiet=Quiet(0), tell=asked.append)
     assert len(asked) == 2
     shown = table.medians([case()], found)
     assert "| X: ms | fails |" in shown
@@ -66,7 +67,7 @@ def test_rounds_interleave_and_begin_with_another_client_each_time() -> None:
         return {"ms": 1.0}
 
     noted = Case(key="x", section="X", rows=(), measure=note, clients=("a", "b", "c"))
-    measure([noted], ["a", "b", "c"], NOWHERE, rounds=3, tell=lambda _: None)
+    measure([noted], ["a", "b", "c"], NOWHERE, rounds=3, quiet=Quiet(0), tell=lambda _: None)
     assert order == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
 
 
