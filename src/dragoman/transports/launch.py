@@ -42,11 +42,14 @@ _EXHAUSTED: Final = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.E
 
 
 class Command(Struct, frozen=True):
-    """What to start: the program's absolute path, its arguments, its whole environment, its directory (None: ours)."""
+    """What to start: the program's absolute path, its arguments, its whole environment, its directory.
+
+    None stands for this process's own environment or directory.
+    """
 
     path: Path
     args: tuple[str, ...]
-    env: dict[str, str]
+    env: dict[str, str] | None
     cwd: Path | None
 
 
@@ -72,7 +75,8 @@ def command_for(config: ServerConfig, environ: Mapping[str, str]) -> Command:
     cwd = Path(config.cwd).expanduser() if config.cwd else None
     if cwd is not None and not cwd.is_dir():
         _fail(config, f"cwd: {str(cwd)!r} is no directory", "Create it, or correct cwd in the configuration.")
-    return Command(_program(config, env.get("PATH", os.defpath), cwd), config.args, env, cwd)
+    search = (environ if env is None else env).get("PATH", os.defpath)
+    return Command(_program(config, search, cwd), config.args, env, cwd)
 
 
 def launch(command: Command, name: str) -> Launched:
@@ -110,7 +114,9 @@ def launch(command: Command, name: str) -> Launched:
     return Launched(process, stdin, stdout, stderr)
 
 
-def _environment(config: ServerConfig, environ: Mapping[str, str]) -> dict[str, str]:
+def _environment(config: ServerConfig, environ: Mapping[str, str]) -> dict[str, str] | None:
+    if config.inherit_env and not config.env and environ is os.environ:
+        return None  # copying it would cost as much as all else here
     if config.inherit_env:
         return {**environ, **config.env}
     few = {k: v for k, v in environ.items() if k in _INHERITED or k.startswith(_INHERITED_PREFIXES)}
