@@ -72,12 +72,24 @@ async def test_those_outside_get_in_in_order_and_one_by_one_give_up() -> None:
     assert not backlog
 
 
+async def test_who_gives_up_leaves_nothing_behind() -> None:
+    """A caller that times out again and again costs no memory."""
+    backlog = Backlog()
+    for message in messages([600_000] * 10):
+        entry = backlog.add(message)
+        if entry is not None:
+            entry.cancel()
+    await asyncio.sleep(0)
+    assert backlog.turn_away(lambda: ConnectionLost("gone")) == []
+
+
 async def test_those_outside_are_turned_away_with_an_error_each() -> None:
     """Nobody has to await it for the log to stay quiet."""
     backlog = Backlog()
     entries = [backlog.add(message) for message in messages([600_000] * 4)]
     turned_away = backlog.turn_away(lambda: ConnectionLost("gone"))
     assert [message.id for message in turned_away] == [2, 3]
+    assert backlog.turn_away(lambda: ConnectionLost("gone")) == []
     errors = [entry.exception() for entry in entries if entry is not None]
     assert [type(error) for error in errors] == [ConnectionLost, ConnectionLost]
     assert errors[0] is not errors[1]

@@ -101,6 +101,7 @@ def test_a_forked_child_of_the_client_neither_keeps_nor_ends_the_server() -> Non
     ending = """
         import atexit
         if not (short := os.fork()):
+            transport._finalizer()
             atexit._run_exitfuncs()
             del transport, inbox
             gc.collect()
@@ -142,6 +143,8 @@ async def test_one_watcher_comes_with_the_first_server_and_goes_with_the_last() 
     assert watchers() == []
     await first.open(RecordingInbox())
     (watcher,) = watchers()
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        watcher.send_signal(number)  # as a terminal or a service manager may send them to all
     await second.open(RecordingInbox())
     assert watchers() == [watcher]
     await first.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -27,6 +28,7 @@ from dragoman.errors import (
     ConfigError,
     ConnectionClosed,
     ConnectionLost,
+    MalformedMessage,
     MessageTooLarge,
     ServerExited,
 )
@@ -97,6 +99,49 @@ async def test_a_message_larger_than_the_pipe_arrives_whole() -> None:
         await send(transport, call(2, "echo", message="after"))
         assert (await inbox.answer(1))["result"]["content"][0]["text"] == words
         assert (await inbox.answer(2))["result"]["content"][0]["text"] == "after"
+
+
+async def test_a_message_with_line_breaks_goes_out_as_one_line() -> None:
+    """A caller's own JSON may be laid out over several lines."""
+    async with opened() as (transport, inbox):
+        data = call(1, "echo", message="hi").data.replace(b",", b",\r\n  ").replace(b"}", b"\n}")
+        assert data.count(b"\n") > 3
+        for number in (1, 2):  # written in place, and with a burst
+            await send(transport, Outgoing(data.replace(b'"id":1', b'"id":%d' % number), "tools/call", number))
+        for number in (1, 2):
+            assert (await inbox.answer(number))["result"]["content"][0]["text"] == "hi"
+
+
+def shell(script: str) -> StdioTransport:
+    """Give a transport to a server that is a few lines of shell."""
+    return StdioTransport(ServerConfig(name="shell", command="sh", args=("-c", script), shutdown_timeout=0.5))
+
+
+async def test_a_pipe_that_takes_a_part_gets_the_rest_later() -> None:
+    """A server may speak while it does not read; what is sent then is cut by the pipe, not by us."""
+    transport, inbox = shell("echo 1; sleep 0.2; echo 2; sleep 0.2; exec cat"), RecordingInbox()
+    await transport.open(inbox)
+    sent = [b"%d" % number * 50_000 for number in range(4)]
+    await inbox.until(lambda: len(inbox.lines) == 1)
+    transport.send(Outgoing(sent[0]))
+    await inbox.until(lambda: len(inbox.lines) == 2)
+    for data in sent[1:]:
+        transport.send(Outgoing(data))
+    await inbox.until(lambda: len(inbox.lines) == 2 + len(sent))
+    assert inbox.lines[2:] == sent
+    await transport.aclose()
+
+
+async def test_answers_that_come_while_much_waits_do_not_upset_the_order() -> None:
+    """A message never overtakes, or lands within, one that is half written."""
+    async with opened() as (transport, inbox):
+        for number in range(9):
+            await send(transport, call(number, "echo", message="x" * 100_000))
+        for number in range(9, 200):
+            await inbox.until(lambda number=number: len(inbox.lines) > (number - 9) // 20)
+            await send(transport, call(number, "echo", message="small"))
+        await inbox.until(lambda: len(inbox.lines) == 200)
+        assert [json.loads(line)["id"] for line in inbox.lines] == list(range(200))
 
 
 async def test_a_server_that_starts_slowly_gets_what_was_sent_before() -> None:
@@ -290,21 +335,26 @@ async def test_death_is_noticed_although_a_grandchild_holds_the_pipe() -> None:
 
 async def test_what_a_server_said_before_it_died_is_heard_first() -> None:
     """An answer, even without its line end, comes before the loss."""
-    script = "read line; printf '%s\\n%s' '{\"id\":1}' '{\"id\":2}'; exit 0"
-    transport, inbox = StdioTransport(ServerConfig(command="/bin/sh", args=("-c", script))), RecordingInbox()
-    await transport.open(inbox)
-    await send(transport, Outgoing(b"{}"))
-    await inbox.loss()
-    assert inbox.lines == [b'{"id":1}', b'{"id":2}']
-    await transport.aclose()
+    answers = "read line; printf '%s\\n%s' '{\"id\":1}' '{\"id\":2}'"
+    for how in ("exit 0", "exec >&-; sleep 10"):
+        transport, inbox = shell(f"{answers}; {how}"), RecordingInbox()
+        await transport.open(inbox)
+        await send(transport, Outgoing(b"{}"))
+        await inbox.loss()
+        assert inbox.lines == [b'{"id":1}', b'{"id":2}']
+        await transport.aclose()
 
 
-async def test_half_a_line_is_handed_on_and_the_loss_follows() -> None:
-    """The connection sees what there was of the answer."""
+async def test_half_a_line_is_no_answer_and_the_loss_follows() -> None:
+    """What there was of it is told as rejected: the loss decides the fate of the request."""
     async with opened() as (transport, inbox):
         await send(transport, call(1, "half"))
         await inbox.loss()
-        assert inbox.lines == [b'{"jsonrpc":"2.0","id":1,"result":{"cont']
+        ((number, error),) = inbox.rejected
+        assert number is None
+        assert isinstance(error, MalformedMessage)
+        assert error.excerpt == '{"jsonrpc":"2.0","id":1,"result":{"cont'
+        assert inbox.lines == []
 
 
 async def test_rubbish_is_handed_on_and_hurts_no_answer() -> None:
@@ -321,7 +371,7 @@ async def test_rubbish_is_handed_on_and_hurts_no_answer() -> None:
 async def test_a_line_over_the_limit_is_dropped_and_told_with_its_id() -> None:
     """Two hundred megabytes cost neither memory nor the connection."""
     async with opened(max_message_bytes=MEGABYTE) as (transport, inbox):
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = psutil.Process().memory_info().rss
         await send(transport, call(7, "big", bytes=200 * MEGABYTE))
         await inbox.until(lambda: bool(inbox.rejected))
         ((number, error),) = inbox.rejected
@@ -329,15 +379,15 @@ async def test_a_line_over_the_limit_is_dropped_and_told_with_its_id() -> None:
         assert isinstance(error, MessageTooLarge)
         assert error.limit == MEGABYTE
         assert (await ask(transport, inbox, call(8, "echo", message="still here")))["id"] == 8
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
+        assert psutil.Process().memory_info().rss - before < 20 * MEGABYTE
 
 
 async def test_a_flood_on_stderr_neither_blocks_the_server_nor_fills_memory() -> None:
     """All is read, the last 64 KiB are kept."""
     async with opened("flood_stderr=5000000") as (transport, inbox):
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = psutil.Process().memory_info().rss
         await ask(transport, inbox, call(1, "flood_stderr", bytes=30 * MEGABYTE))
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10_000
+        assert psutil.Process().memory_info().rss - before < 10 * MEGABYTE
         await send(transport, call(2, "die"))
         error = await inbox.loss()
         assert isinstance(error, ServerExited)
@@ -465,6 +515,32 @@ async def test_grandchildren_end_with_their_server(words: tuple[str, ...], kinds
         told = await about(transport, inbox)
         await transport.aclose()
         assert [pid for pid in (told["pid"], *told["children"]) if alive(pid)] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="setsid is a program of Linux")
+async def test_a_grandchild_that_comes_while_the_server_ends_is_found() -> None:
+    """The server's tree is looked at again before each signal."""
+    transport, inbox = shell("trap '' TERM; cat; setsid sleep 1000 & sleep 1000"), RecordingInbox()
+    await transport.open(inbox)
+    await transport.aclose()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt")
+async def test_the_dead_that_nobody_reaps_hold_up_nothing() -> None:
+    """In a container whose first process does not reap, a dead grandchild stays in the group for ever."""
+    set_child_subreaper = 36
+    libc = ctypes.CDLL(None)
+    assert libc.prctl(set_child_subreaper, 1, 0, 0, 0) == 0
+    try:
+        async with opened("children=plain", shutdown_timeout=30.0) as (transport, inbox):
+            (child,) = (await about(transport, inbox))["children"]
+            started = time.monotonic()
+            await transport.aclose()
+            assert time.monotonic() - started < 5
+        assert psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+        os.waitpid(child, 0)
+    finally:
+        libc.prctl(set_child_subreaper, 0, 0, 0, 0)
 
 
 async def test_grandchildren_end_when_the_server_dies_by_itself() -> None:

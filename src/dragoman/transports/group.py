@@ -21,9 +21,6 @@ __all__ = ["ProcessGroup"]
 
 _PROC: Final = Path("/proc")
 
-#: Servers that are closed together share one look at the machine's processes, which takes some milliseconds.
-_LOOK_LASTS: Final = 0.01
-
 
 class _Entry(NamedTuple):
     """One living process: its id, its parent's and its group's."""
@@ -47,11 +44,15 @@ class ProcessGroup:
         self._empty = False
         self._held: dict[int, int] = {}
 
-    def find_strays(self) -> None:
-        """Look for descendants outside the group and hold them, so that `signal` reaches them too."""
+    def find_strays(self, since: float) -> None:
+        """Look for descendants outside the group and hold them, so that `signal` reaches them too.
+
+        Looking through the machine's processes takes some milliseconds, so groups that are ended together share a
+        look: one that another group took at ``since`` (monotonic seconds) or later will do.
+        """
         roots = {self.leader, *self._held} if self._led else set(self._held)
         if roots and _can_look():
-            self._hold(entry.pid for entry in _descendants(roots) if entry.group != self.leader)
+            self._hold(entry.pid for entry in _descendants(roots, since) if entry.group != self.leader)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to every process of the group and to every stray."""
@@ -96,7 +97,7 @@ class ProcessGroup:
     def _has_only_dead(self) -> bool:
         if not _can_look():
             return False
-        living = [entry.pid for entry in _living(fresh=True) if entry.group == self.leader]
+        living = [entry.pid for entry in _living(time.monotonic()) if entry.group == self.leader]
         self._hold(living)
         return not living
 
@@ -117,9 +118,9 @@ def _finished(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _descendants(roots: set[int]) -> list[_Entry]:
+def _descendants(roots: set[int], since: float) -> list[_Entry]:
     children: dict[int, list[_Entry]] = {}
-    for entry in _living():
+    for entry in _living(since):
         children.setdefault(entry.parent, []).append(entry)
     found: list[_Entry] = []
     parents = list(roots)
@@ -133,12 +134,11 @@ def _descendants(roots: set[int]) -> list[_Entry]:
 _look: tuple[float, list[_Entry]] = (float("-inf"), [])
 
 
-def _living(*, fresh: bool = False) -> list[_Entry]:
-    """Give every process that is not dead; at most `_LOOK_LASTS` seconds old, or new if it must be ``fresh``."""
+def _living(since: float) -> list[_Entry]:
+    """Give every process that is not dead, as it was at ``since`` or later."""
     global _look  # noqa: PLW0603 - one look serves all servers of this process
-    now = time.monotonic()
-    if fresh or now - _look[0] > _LOOK_LASTS:
-        _look = (now, _look_around())
+    if _look[0] < since:
+        _look = (time.monotonic(), _look_around())
     return _look[1]
 
 

@@ -83,6 +83,7 @@ signal_all KILL
 class OrphanWatch:
     """The client's side of the watcher. Safe to use from several threads and event loops; a forked child starts anew.
 
+    A watcher that was killed is replaced when the next server starts or ends.
     Where no watcher can be started (there is no ``/bin/sh``), servers run unwatched, and the log says so.
     """
 

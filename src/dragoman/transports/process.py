@@ -25,7 +25,7 @@ __all__ = ["Footprint", "ServerProcess", "clear_away", "exit_words"]
 #: How long the system may take to end what got SIGKILL. Beyond it a process hangs in the kernel, and nobody can help.
 _KILL_PATIENCE: Final = 2.0
 
-#: How long servers have after SIGTERM when nobody closes them: at the interpreter's end, or when they became garbage.
+#: How long servers have at each step when nobody closes them: at the interpreter's end, or when they became garbage.
 _LAST_PATIENCE: Final = 0.2
 
 #: How often a process is asked for its exit where the system has no pidfd.
@@ -78,24 +78,31 @@ _footprints: Final[set[Footprint]] = set()
 
 
 def clear_away(footprints: Iterable[Footprint], patience: float = _LAST_PATIENCE) -> None:
-    """End servers in place: stdin closed and SIGTERM at once, SIGKILL after ``patience`` seconds. Blocks as long.
+    """End servers in place: stdin closed, SIGTERM, SIGKILL, with ``patience`` seconds in between. Blocks as long.
 
     In a child that this process forked, it does nothing: the servers are the parent's.
     """
     mine = [footprint for footprint in footprints if footprint.owner == os.getpid()]
+    since = time.monotonic()
     for footprint in mine:
-        footprint.group.find_strays()
+        footprint.group.find_strays(since)
+    for footprint in mine:
         for descriptor in list(footprint.descriptors):
             footprint.close(descriptor)
+    _wait_in_place(mine, patience)
     for number, limit in ((signal.SIGTERM, patience), (signal.SIGKILL, _KILL_PATIENCE)):
         left = [footprint for footprint in mine if not footprint.gone()]
         for footprint in left:
             footprint.group.signal(number)
-        deadline = time.monotonic() + limit
-        while any(not footprint.gone() for footprint in left) and time.monotonic() < deadline:
-            time.sleep(0.002)
+        _wait_in_place(left, limit)
     for footprint in mine:
         footprint.finish()
+
+
+def _wait_in_place(footprints: list[Footprint], limit: float) -> None:
+    deadline = time.monotonic() + limit
+    while any(not footprint.gone() for footprint in footprints) and time.monotonic() < deadline:
+        time.sleep(0.002)
 
 
 def _clear_away_all() -> None:
@@ -162,19 +169,23 @@ class ServerProcess:
         return self._exit.done()
 
     async def end(self, patience: float) -> None:
-        """End it and all that it started, after its stdin was closed.
+        """End it and all that it started. Nothing may write to its stdin any more.
 
-        It has ``patience`` seconds to end on its own and as many again after SIGTERM; SIGKILL follows. The same goes
-        for what outlives it. Bounded by twice ``patience`` and two seconds.
+        Its stdin is closed; it has ``patience`` seconds to end on its own and as many again after SIGTERM; SIGKILL
+        follows. The same goes for what outlives it. Bounded by twice ``patience`` and two seconds.
         """
         group = self.footprint.group
-        group.find_strays()
+        since = time.monotonic()
+        await asyncio.sleep(0)  # so that servers which are closed together share one look
+        group.find_strays(since)
+        # Not before: a server that ends at once would take with it the only trace of its strays.
+        self.footprint.close(self.stdin)
         if patience > 0:
             await asyncio.wait((self._exit,), timeout=patience)
         for number, limit in ((signal.SIGTERM, patience), (signal.SIGKILL, _KILL_PATIENCE)):
             if self._gone():
                 break
-            group.find_strays()
+            group.find_strays(time.monotonic())
             group.signal(number)
             await self._wait_until_gone(limit)
 
@@ -208,11 +219,14 @@ class ServerProcess:
             self.footprint.descriptors.add(self._pidfd)
             self._loop.add_reader(self._pidfd, self.check)
         else:
-            self._poll()
+            self._poll_later()
+
+    def _poll_later(self) -> None:
+        self._timer = self._loop.call_later(_POLL_INTERVAL, self._poll)
 
     def _poll(self) -> None:
         if not self.check():
-            self._timer = self._loop.call_later(_POLL_INTERVAL, self._poll)
+            self._poll_later()
 
     def _stop_watching(self) -> None:
         if self._timer is not None:

@@ -13,16 +13,19 @@ import os
 import weakref
 from typing import Final
 
+from msgspec import structs
+
 from dragoman.config.model import ServerConfig
 from dragoman.errors import (
     ConfigError,
     ConnectionClosed,
     ConnectionLost,
     DragomanError,
+    MalformedMessage,
     MessageTooLarge,
     ServerExited,
 )
-from dragoman.protocol.jsonrpc import guess_id
+from dragoman.protocol.jsonrpc import excerpt, guess_id
 from dragoman.protocol.lines import LineSplitter, OversizeLine
 from dragoman.transports.backlog import CHUNK, Backlog
 from dragoman.transports.base import Inbox, Outgoing
@@ -76,7 +79,7 @@ class StdioTransport:
         self._writable = False
         self._flushing = False
         self._watches_stdin = False
-        self._over: DragomanError | None = None
+        self._over: ConnectionLost | ServerExited | None = None
         self._hung_up = ""
         self._grace: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -118,6 +121,8 @@ class StdioTransport:
             ConnectionLost: it was not written.
         """
         data = message.data
+        if b"\n" in data or b"\r" in data:
+            message = structs.replace(message, data=(data := _one_line(data)))
         if self._direct and len(data) < CHUNK:
             self._direct = False
             try:
@@ -195,10 +200,14 @@ class StdioTransport:
         if self._over is not None:
             return
         line = self._splitter.finish()
-        if isinstance(line, bytes):
+        if isinstance(line, OversizeLine):
+            self._reject(line)
+        elif line is not None and line.rstrip().endswith((b"}", b"]")):
             self._inbox.message_received(line)
         elif line is not None:
-            self._reject(line)
+            # No answer: the loss that follows tells whoever waits for it what became of the server.
+            what = "half a message, then the end"
+            self._inbox.message_rejected(MalformedMessage(what, excerpt=excerpt(line), server=self._config.name))
 
     def _reject(self, line: OversizeLine) -> None:
         limit = self._config.max_message_bytes
@@ -304,7 +313,7 @@ class StdioTransport:
             self._begin_end()
             self._inbox.connection_lost(error)
 
-    def _loss(self) -> DragomanError:
+    def _loss(self) -> ConnectionLost | ServerExited:
         returncode = self._process.returncode if self._process is not None else None
         how = self._hung_up if returncode is None else exit_words(returncode)
         what, name, stderr = f"the server {how}", self._config.name, self.last_words()
@@ -317,15 +326,18 @@ class StdioTransport:
         over, name = self._over, self._config.name
         if isinstance(over, ConnectionClosed):
             return ConnectionClosed(over.what, server=name)
-        what = f"the server {self._hung_up}" if over is None else over.what
-        return ConnectionLost(f"{what} before the message was written", stderr=self.last_words(), server=name)
+        if over is None:
+            what, stderr = f"the server {self._hung_up}", self.last_words()
+        else:
+            what, stderr = over.what, over.stderr
+        return ConnectionLost(f"{what} before the message was written", stderr=stderr, server=name)
 
     def _stop_writing(self) -> None:
         self._direct = self._writable = False
         self._watch_stdin(wanted=False)
 
     def _begin_end(self) -> None:
-        """Close stdin, give back what was not written, and let a task end the process."""
+        """Give back what was not written, and let a task end the process."""
         process = self._process
         if process is None:
             return
@@ -335,7 +347,6 @@ class StdioTransport:
         if self._grace is not None:
             self._grace.cancel()
         self._stop_writing()
-        process.footprint.close(self._stdin)
         for message in self._backlog.abandon(self._refusal):
             if message.id is not None:
                 self._inbox.request_failed(message.id, self._refusal())
@@ -356,3 +367,8 @@ class StdioTransport:
         self._finalizer.detach()
         self._loop.remove_reader(self._stdout)
         self._loop.remove_reader(self._stderr)
+
+
+def _one_line(data: bytes) -> bytes:
+    """Make line breaks blanks. In JSON they can only stand between tokens: within a string they are escaped."""
+    return data.replace(b"\r", b" ").replace(b"\n", b" ")
