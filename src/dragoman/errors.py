@@ -267,6 +267,7 @@ class HttpError(DragomanError):
     """
 
     code = "http.status"
+    default_hint = "Check the address, and what the server's own log tells."
 
     def __init__(
         self,
@@ -321,6 +322,7 @@ class ServerError(DragomanError):
     """
 
     code = "server.error"
+    default_hint = "The server's own log may tell more."
 
     def __init__(
         self,
@@ -344,12 +346,14 @@ class MethodNotFound(ServerError):
     """-32601: the server does not know the method."""
 
     code = "server.method_not_found"
+    default_hint = "See in its capabilities what it offers."
 
 
 class InvalidParams(ServerError):
     """-32602: the server refuses the parameters (an unknown tool counts as one)."""
 
     code = "server.invalid_params"
+    default_hint = "Compare names and arguments with what it lists."
 
 
 class ResourceNotFound(InvalidParams):

@@ -185,9 +185,12 @@ class _Owner:
     async def _open(self) -> _Opened:
         try:
             return await self._opening.run(self._remembered)
-        except DragomanError:
+        except DragomanError as error:
             verdicts.forget(self._config)
-            raise
+            if self._remembered is None or self._remembered.transport == self._config.transport:
+                raise
+            log.info("%s: transport %s is gone (%s)", self._config.name, self._remembered.transport, error.what)
+        return await self._opening.run(None)
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, DragomanError) and error.server is None:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from asyncio import CancelledError, Future, Task
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -122,7 +123,7 @@ class Connection:
         self._alarm_at = NEVER
         self._ended: DragomanError | None = None
         self._end_seen = asyncio.Event()
-        self._tasks: set[Task[Any]] = set()
+        self._tasks: set[Future[Any]] = set()
         self._questions: dict[RequestId, Task[Any]] = {}
         self._rubbish = 0
         self._watched = callbacks.on_message is not None
@@ -261,13 +262,15 @@ class Connection:
             log.debug("%s: could not send %s (%s)", self.config.name, message.method or "an answer", error.what)
             return
         if sending is not None:
-            self._start(self._finish_sending(sending, message))
+            posting = asyncio.ensure_future(sending)
+            self._tasks.add(posting)
+            posting.add_done_callback(partial(self._posted, message))
 
-    async def _finish_sending(self, sending: Awaitable[None], message: Outgoing) -> None:
-        try:
-            await sending
-        except DragomanError as error:
-            log.debug("%s: could not send %s (%s)", self.config.name, message.method or "an answer", error.what)
+    def _posted(self, message: Outgoing, posting: Future[None]) -> None:
+        self._tasks.discard(posting)
+        error = None if posting.cancelled() else posting.exception()
+        if error is not None:
+            log.debug("%s: could not send %s (%s)", self.config.name, message.method or "an answer", error)
 
     # The inbox: what the transport tells.
 
@@ -490,7 +493,7 @@ class Connection:
         if task is not None:
             self._tasks.discard(task)
 
-    def _others(self) -> list[Task[Any]]:
+    def _others(self) -> list[Future[Any]]:
         """Give the tasks at work here, without the one that asks: a handler may close its own connection."""
         own = asyncio.current_task() if self._tasks else None
         return [task for task in self._tasks if task is not own]
