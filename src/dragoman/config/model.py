@@ -6,12 +6,14 @@ Pure: it reads no file and no environment (see its neighbours for that) and star
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, NoReturn, TypeAlias
+from functools import cache
+from typing import Any, Final, Literal, NoReturn, TypeAlias, cast
 from urllib.parse import urlsplit, urlunsplit
 
-from msgspec import Struct, field, structs
+from msgspec import Struct, ValidationError, convert, field, structs
 
 from dragoman.errors import ConfigError
 from dragoman.protocol.versions import HANDSHAKE_VERSIONS, STATELESS_VERSIONS, revision
@@ -21,8 +23,11 @@ __all__ = ["DEFAULT_MAX_MESSAGE_BYTES", "ServerConfig", "Target", "Tls", "config
 DEFAULT_MAX_MESSAGE_BYTES: Final = 128 * 1024 * 1024
 
 _SMALLEST_BOUND: Final = 1024
+_HIDDEN: Final = "***"
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SECRET_MAPPINGS: Final = frozenset({"env", "headers", "cookies", "extra"})
 _SCHEMES: Final = {"http": "streamable_http", "https": "streamable_http", "ws": "websocket", "wss": "websocket"}
+_URL_TRANSPORTS: Final = frozenset({"streamable_http", "sse", "websocket"})
 _ALIASES: Final = {"http": "streamable_http", "streamable-http": "streamable_http", "ws": "websocket"}
 
 
@@ -53,7 +58,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
       that programs need to start (``PATH``, ``HOME`` …).
 
     Raises:
-        ConfigError: the values can't work together; the text names the key.
+        ConfigError: a value is of a wrong type, or can't work with the others; the text names the key.
     """
 
     name: str = ""
@@ -85,7 +90,13 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
         settle = structs.force_setattr
         if isinstance(self.args, str):
             self._fail("args", "must be a list of strings, not one string")
-        settle(self, "args", tuple(self.args))
+        for spec in _fields():
+            value = getattr(self, spec.name)
+            try:
+                # Checked, and copied: what the caller does to a dict or list of theirs later changes nothing here.
+                settle(self, spec.name, convert(value, spec.type))
+            except ValidationError as error:
+                self._fail(spec.name, _told(error, value))
         if self.command is not None and self.url is not None:
             self._fail("command", "stands beside url; a server has one of the two")
         settle(self, "transport", self._settled_transport())
@@ -93,12 +104,14 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
             settle(self, "name", self._inferred_name())
         self._check_numbers()
         self._check_version()
+        if self.tls.key_file is not None and self.tls.cert_file is None:
+            self._fail("tls", "key_file stands without cert_file")
 
     def _settled_transport(self) -> str:
         named = _ALIASES.get(self.transport, self.transport)
         if self.url is not None:
-            scheme = urlsplit(self.url).scheme
-            if not named and scheme not in _SCHEMES:
+            scheme = self._scheme(self.url)
+            if scheme not in _SCHEMES and (not named or named in _URL_TRANSPORTS):
                 self._fail("url", f"{redact_url(self.url)!r} starts with none of http://, https://, ws://, wss://")
             named = named or _SCHEMES[scheme]
         elif self.command is not None:
@@ -107,15 +120,27 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
             self._fail("command", "is missing: a server needs a command or a url")
         if named == "stdio" and self.command is None:
             self._fail("command", "is missing for transport stdio")
-        if named in ("streamable_http", "sse", "websocket") and self.url is None:
+        if named in _URL_TRANSPORTS and self.url is None:
             self._fail("url", f"is missing for transport {named}")
+        if self.command is not None and not self.command.strip():
+            self._fail("command", "is empty")
         return named
+
+    def _scheme(self, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme not in _SCHEMES or (bool(parts.hostname) and parts.port != 0)
+        except ValueError:
+            usable = False
+        if not usable:
+            self._fail("url", f"{redact_url(url)!r} names no host that can be reached")
+        return urlsplit(url).scheme
 
     def _inferred_name(self) -> str:
         if self.command is not None:
             return self.command.rstrip("/").rpartition("/")[2] or self.command
         if self.url is not None:
-            return urlsplit(self.url).netloc.rpartition("@")[2] or self.url
+            return urlsplit(self.url).netloc.rpartition("@")[2] or self.transport
         return self.transport
 
     def _check_numbers(self) -> None:
@@ -139,12 +164,12 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         shown: list[str] = []
-        for spec in structs.fields(self):
+        for spec in _fields():
             value: Any = getattr(self, spec.name)
             if value == spec.default or value in ({}, ()):
                 continue
             if spec.name in _SECRET_MAPPINGS:
-                value = dict.fromkeys(value, "***")
+                value = dict.fromkeys(value, _HIDDEN)
             elif spec.name in ("url", "proxy"):
                 value = redact_url(value)
             shown.append(f"{spec.name}={value!r}")
@@ -156,6 +181,24 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
         raise ConfigError(f"{key}: {problem}", server=self.name or None)
 
 
+@cache
+def _fields() -> tuple[structs.FieldInfo, ...]:
+    return structs.fields(ServerConfig)
+
+
+def _told(error: ValidationError, value: object) -> str:
+    """Give msgspec's complaint in our words. It names types and places, never values."""
+    problem, _, place = str(error).partition(" - at ")
+    if "enum" in problem:
+        return f"{value!r} is neither handshake nor stateless"
+    if isinstance(value, Mapping):
+        names = [name for name, held in cast("Mapping[object, object]", value).items() if not isinstance(held, str)]
+        place = f" under {names[0]!r}" if names and isinstance(names[0], str) else " as a name"
+    elif place:
+        place = f" in place {place.strip('`$[]')}"
+    return f"{problem[0].lower()}{problem[1:]}{place}".replace("`", "")
+
+
 #: What `connect` takes: a configuration, a URL, a command line, or a list of arguments.
 Target: TypeAlias = ServerConfig | str | Sequence[str]
 
@@ -164,33 +207,48 @@ def config_for(target: Target, *, name: str = "") -> ServerConfig:
     """Give the configuration that a target stands for.
 
     Raises:
-        ConfigError: it is empty or can't be read as a command line.
+        ConfigError: it is empty, can't be read as a command line, or is nothing that stands for a server.
     """
     if isinstance(target, ServerConfig):
         return structs.replace(target, name=name) if name else target
-    if not isinstance(target, str):
+    if isinstance(target, str):
+        text = target.strip()
+        if _ADDRESS.match(text):
+            return ServerConfig(name=name, url=text)
+        words = _words(text)
+    elif isinstance(target, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance] - not everyone checks types
         words = list(target)
-        if not words:
-            raise ConfigError("the argument list is empty", hint="Give a command and its arguments.")
-        return ServerConfig(name=name, command=words[0], args=tuple(words[1:]))
-    if urlsplit(target.strip()).scheme in _SCHEMES and "://" in target:
-        return ServerConfig(name=name, url=target.strip())
-    if not target.strip():
-        raise ConfigError("the target is empty", hint="Give a URL or a command line.")
-    try:
-        words = shlex.split(target)
-    except ValueError as error:
-        raise ConfigError(f"the command line can't be split into words ({error})") from None
+    else:
+        raise ConfigError(
+            f"a {type(target).__name__} is no server", hint="Give a URL, a command line, a list or a ServerConfig."
+        )
+    if not words:
+        raise ConfigError("the target is empty", hint="Give a URL, or a command and its arguments.")
     return ServerConfig(name=name, command=words[0], args=tuple(words[1:]))
 
 
+def _words(command_line: str) -> list[str]:
+    try:
+        return shlex.split(command_line)
+    except ValueError as error:
+        raise ConfigError(f"the command line can't be split into words ({error})") from None
+
+
 def redact_url(url: str) -> str:
-    """Give the URL without what may be secret: user, password, and the values of its query."""
+    """Give the URL without what may be secret: user, password, the values of its query, and its fragment."""
     try:
         parts = urlsplit(url)
+        readable = parts.port is None or bool(parts.hostname)
     except ValueError:
-        return "***"
+        return _HIDDEN
+    if not readable or (not parts.netloc and "@" in url):
+        return _HIDDEN
     host = parts.netloc.rpartition("@")
-    netloc = f"***@{host[2]}" if host[1] else host[2]
-    query = "&".join(f"{pair.partition('=')[0]}=***" for pair in parts.query.split("&")) if parts.query else ""
+    netloc = f"{_HIDDEN}@{host[2]}" if host[1] else host[2]
+    query = "&".join(_redacted(pair) for pair in parts.query.split("&")) if parts.query else ""
     return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
+
+
+def _redacted(pair: str) -> str:
+    name, equals, _ = pair.partition("=")
+    return f"{name}={_HIDDEN}" if equals else _HIDDEN
