@@ -161,7 +161,7 @@ class FaultyServer:
             pass  # asyncio logs what a server's task raises, its cancellation too
         finally:
             writer.close()
-            with contextlib.suppress(ConnectionError, ssl.SSLError):
+            with contextlib.suppress(ConnectionError, ssl.SSLError, asyncio.CancelledError):
                 await writer.wait_closed()
             self.open -= 1
             self._tasks.discard(task)

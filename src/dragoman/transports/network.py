@@ -159,7 +159,7 @@ def tls_context(config: ServerConfig) -> ssl.SSLContext | None:
         ConfigError: a file can't be read or is no certificate or key; the text names the setting.
     """
     tls = config.tls
-    if tls.verify and tls.ca_file is None and tls.cert_file is None and tls.key_file is None:
+    if tls.verify and tls.ca_file is None and tls.cert_file is None:
         return None
     try:
         context = ssl.create_default_context(cafile=tls.ca_file)
@@ -175,8 +175,6 @@ def tls_context(config: ServerConfig) -> ssl.SSLContext | None:
             context.load_cert_chain(tls.cert_file, tls.key_file, password="")
         except (OSError, ValueError) as error:
             raise _tls_error(config, "cert_file", error) from None
-    elif tls.key_file is not None:
-        raise ConfigError("tls.key_file: stands without cert_file", server=config.name)
     return context
 
 
