@@ -220,18 +220,26 @@ SHELLS = [name for name in ("sh", "dash", "bash", "busybox", "ksh", "mksh", "yas
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_the_script_is_understood_by_every_shell(shell: str) -> None:
+def test_the_script_is_understood_by_every_shell(shell: str, tmp_path: Path) -> None:
     """What /bin/sh is differs between systems; those that are here are tried."""
     command = [shell, "sh"] if shell == "busybox" else [shell]
     told_to_live, told_to_die = (
         subprocess.Popen(["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], start_new_session=True)
         for _ in range(2)
     )
-    lines = f"+{told_to_live.pid}\n+{told_to_die.pid}\n-{told_to_live.pid}\n-1000000000\n"
-    ended = subprocess.run(
-        [*command, "-c", WATCHER_SCRIPT], input=lines, capture_output=True, text=True, timeout=20, check=False
-    )
-    assert (ended.stdout, ended.stderr) == ("", "")
+    groups = tmp_path / "groups"
+    groups.write_text(f"+{told_to_live.pid}\n+{told_to_die.pid}\n-{told_to_live.pid}\n-1000000000\n")
+    with groups.open("r+") as listed:
+        ended = subprocess.run(
+            [*command, "-c", WATCHER_SCRIPT],
+            stdin=subprocess.DEVNULL,
+            stdout=listed,
+            stderr=subprocess.PIPE,
+            timeout=20,
+            check=False,
+        )
+    assert ended.stderr == b""
+    assert groups.read_text().endswith("\n-1000000000\n")
     assert told_to_die.wait(5) == -signal.SIGKILL
     assert told_to_live.poll() is None
     os.killpg(told_to_live.pid, signal.SIGKILL)

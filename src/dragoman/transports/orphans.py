@@ -1,8 +1,8 @@
 """Sees to it that no server outlives its client, even one that is killed: one small watcher process for each client.
 
-The watcher is a shell that reads the groups to watch from a pipe whose only writing end is here. However this process
-ends, the system closes that end; the watcher then ends every group left. It starts with the first server and goes with
-the last one. It knows groups, not servers: `process.py` tells it.
+The watcher is a shell that sleeps at the end of a pipe whose only writing end is here. However this process ends, the
+system closes that end; the watcher then reads a list that both hold and ends every group left on it. It starts with the
+first server and goes with the last one. It knows groups, not servers: `process.py` tells it.
 
 Why not the parent-death signal of Linux: it needs code between fork and exec (slow, unsafe with threads), it follows
 the thread that started the server instead of the process, and it reaches the server alone, not what that started.
@@ -16,24 +16,30 @@ import logging
 import os
 import subprocess
 import threading
+from pathlib import Path
 from typing import Final
 
 __all__ = ["WATCHER_SCRIPT", "OrphanWatch", "orphan_watch"]
 
+#: A list that has grown by so many bytes is written anew, without what came and went.
+_LIST_GROWS: Final = 8 * 1024
+
 _log: Final = logging.getLogger("dragoman.stdio")
 
-#: Reads "+ID" and "-ID" lines. At the end of input: 0.5 s for servers that end on their own (their stdin has ended as
-#: well), SIGTERM, 1 s, SIGKILL. ``$strays`` are descendants in groups of their own, found through /proc where it is.
+#: At the end of its input, it reads "+ID" and "-ID" lines from its *output*, which is the list: some shells take no
+#: redirection but from a descriptor of one digit. Then: 0.5 s for servers that end on their own (their stdin has ended
+#: as well), SIGTERM, 1 s, SIGKILL. ``$strays`` are descendants in groups of their own, found through /proc where it is.
 WATCHER_SCRIPT: Final = r"""
 trap '' HUP INT QUIT TERM
 groups=' '
+while read -r line; do :; done
 while read -r line; do
   id=${line#?}
   case $line in
     +*) groups="$groups$id " ;;
     -*) case $groups in *" $id "*) groups="${groups%% $id *} ${groups#* $id }" ;; esac ;;
   esac
-done
+done <&1
 [ "$groups" = ' ' ] && exit
 
 family=$groups
@@ -93,7 +99,8 @@ class OrphanWatch:
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._groups: set[int] = set()
-        self._pipe = -1
+        self._pipe = self._list = -1
+        self._written = self._limit = 0
         self._watcher: subprocess.Popen[bytes] | None = None
         self._dismissed: list[subprocess.Popen[bytes]] = []
 
@@ -107,7 +114,7 @@ class OrphanWatch:
         """Have the group ended when this process is gone."""
         with self._lock:
             self._groups.add(group)
-            if self._watcher is None or not self._tell(b"+%d\n" % group):
+            if not self._tell(b"+%d\n" % group):
                 self._start()
 
     def release(self, group: int) -> None:
@@ -116,10 +123,9 @@ class OrphanWatch:
             if group not in self._groups:
                 return
             self._groups.discard(group)
-            told = self._tell(b"-%d\n" % group)
             if not self._groups:
-                self._dismiss(kill=not told)
-            elif not told:
+                self._dismiss(kill=True)  # sooner than it would read a list of nothing
+            elif not self._tell(b"-%d\n" % group):
                 self._start()
 
     def leave_idle(self) -> None:
@@ -150,7 +156,7 @@ class OrphanWatch:
 
     def forget(self) -> None:
         """Give up what a fork copied here: the groups and the watcher are the parent's."""
-        self._close_pipe()
+        self._let_go()
         if self._watcher is not None:
             self._dismissed.append(self._watcher)
         for watcher in self._dismissed:
@@ -158,8 +164,11 @@ class OrphanWatch:
         self._begin()
 
     def _tell(self, line: bytes) -> bool:
+        """Add to the list. That wakes nobody: to write to the pipe would, and cost as much as the start of a server."""
+        if self._watcher is None or self._watcher.poll() is not None or self._written > self._limit:
+            return False
         try:
-            os.write(self._pipe, line)
+            self._written += os.pwrite(self._list, line, self._written)
         except OSError:
             return False
         return True
@@ -170,29 +179,30 @@ class OrphanWatch:
         reading = -1
         try:
             reading, self._pipe = os.pipe()
-            os.set_blocking(self._pipe, False)
+            self._list = _open_list()
+            self._written = os.pwrite(self._list, b"".join(b"+%d\n" % group for group in self._groups), 0)
+            self._limit = self._written + _LIST_GROWS
             self._watcher = subprocess.Popen(
                 ["/bin/sh", "-c", WATCHER_SCRIPT],
                 stdin=reading,
-                stdout=subprocess.DEVNULL,
+                stdout=self._list,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
                 env={"PATH": os.environ.get("PATH", os.defpath)},
                 start_new_session=True,
             )
         except OSError as error:
-            self._close_pipe()
+            self._let_go()
             _log.warning("servers may outlive this process: no watcher could be started (%s)", error)
-        else:
-            self._tell(b"".join(b"+%d\n" % group for group in self._groups))
         finally:
             if reading >= 0:
                 os.close(reading)
 
-    def _close_pipe(self) -> None:
-        if self._pipe >= 0:
-            os.close(self._pipe)
-            self._pipe = -1
+    def _let_go(self) -> None:
+        for descriptor in (self._pipe, self._list):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._pipe = self._list = -1
 
     def _dismiss(self, *, kill: bool) -> None:
         watcher, self._watcher = self._watcher, None
@@ -200,13 +210,23 @@ class OrphanWatch:
             return
         if kill:  # the end of its input would make it end groups that live on
             watcher.kill()
-        self._close_pipe()
+        self._let_go()
         self._dismissed.append(watcher)
 
     def _reap(self) -> bool:
         with self._lock:
             self._dismissed = [watcher for watcher in self._dismissed if watcher.poll() is None]
             return bool(self._dismissed)
+
+
+def _open_list() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("dragoman-watch")
+    from tempfile import mkstemp
+
+    descriptor, path = mkstemp()
+    Path(path).unlink()
+    return descriptor
 
 
 #: The one watch of this process.
