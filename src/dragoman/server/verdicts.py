@@ -1,7 +1,7 @@
 """Remembers, within this process, how each server wanted to be spoken to, so that it is not asked twice.
 
-Keyed by how the server is reached, never by its name; what has neither command nor URL (a transport object) is not
-remembered. Whoever keeps verdicts on disk passes them to ``connect``.
+Keyed by how the server is reached and what is pinned, never by its name; what has neither command nor URL (a transport
+object) is not remembered. Whoever keeps verdicts on disk passes them to ``connect``.
 """
 
 from __future__ import annotations
@@ -41,4 +41,6 @@ def forget(config: ServerConfig) -> None:
 
 
 def _key(config: ServerConfig) -> tuple[object, ...]:
-    return (config.transport, config.command, config.args, config.cwd, config.url)
+    # With the pins: what one of them enforced says nothing about how the server is spoken to without it.
+    reached = (config.transport, config.command, config.args, config.cwd, config.url)
+    return (*reached, config.era, config.protocol_version)
