@@ -10,7 +10,7 @@ import pytest
 
 import dragoman
 from dragoman import Server, ServerConfig
-from dragoman.errors import CannotConnect, HttpError, ServerError, TaskFailed
+from dragoman.errors import CannotConnect, HttpError, NotSupported, ServerError, TaskFailed
 from dragoman.protocol.changes import ResourceUpdated
 from dragoman.protocol.content import TextContent
 from dragoman.protocol.interaction import ElicitationRequest, ElicitationResult, SamplingRequest, SamplingResult
@@ -97,8 +97,7 @@ async def test_updates_are_heard(server: Server) -> None:
 
 async def test_a_core_task_is_followed_to_its_result(server: Server) -> None:
     """A tool that must be a task is called like any other; its questions are answered on the way."""
-    await server.list_tools()
-    assert (await server.call_tool("dig", {"ask": False})).text == "dug 1"
+    assert (await server.call_tool("dig", {"ask": False})).text == "dug 1"  # before it is known that it must be a task
     assert (await server.call_tool("dig", {"ask": True})).text == "dug 3"
 
 
@@ -126,6 +125,23 @@ async def test_a_core_task_fails_or_is_cancelled(server: Server) -> None:
     await until(ended)
     with pytest.raises(TaskFailed):
         await waiting.result(timeout=10)
+
+
+@pytest.mark.requirement("TASK-7", "TASK-8")
+async def test_only_what_may_be_a_task_becomes_one(address: str) -> None:
+    """A tool that is no task is not asked to be one, and in a revision without tasks nothing is."""
+    sent: list[bytes] = []
+    config = fixture_config("old_sdk", address, "http", NEWEST, PYTHON)
+    async with dragoman.connect(config, on_message=lambda _, data: sent.append(data)) as server:
+        await server.list_tools()
+        before = len(sent)
+        with pytest.raises(NotSupported):
+            await server.start_task("echo", {"text": "a"})
+        assert len(sent) == before
+    earlier = fixture_config("old_sdk", address, "http", HANDSHAKE_VERSIONS[1], PYTHON)
+    async with dragoman.connect(earlier) as server:
+        with pytest.raises(NotSupported):
+            await server.start_task("dig", {"ask": False})
 
 
 @pytest.mark.parametrize("version", HANDSHAKE_VERSIONS)

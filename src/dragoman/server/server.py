@@ -41,7 +41,7 @@ from dragoman.server.calls import Calls
 from dragoman.server.connection import Connection, ProgressHandler
 from dragoman.server.listing import list_all
 from dragoman.server.subscriptions import Listening, Subscriptions
-from dragoman.server.tasks import TaskHandle, list_tasks
+from dragoman.server.tasks import TaskHandle, list_tasks, takes_calls_as_tasks
 from dragoman.server.toolbox import Toolbox
 
 __all__ = ["Server"]
@@ -69,6 +69,7 @@ class Server:
             connection.config.name,
             mirrors=connection.transport.exchanges and agreement.era == "stateless",
             validates=connection.config.validate_results,
+            core_tasks=takes_calls_as_tasks(agreement),
         )
         self._problems: dict[str, list[str]] = {}
         self._learning = asyncio.Lock()
@@ -160,12 +161,14 @@ class Server:
         Raises:
             InvalidResult: the result does not fit the tool's output schema.
         """
-        if self._toolbox.wants_task(name, self.protocol_version):
-            return await (await self.start_task(name, arguments, timeout=timeout, meta=meta)).result()
-        members = self._members(name, arguments)
+        if self._toolbox.core_tasks and not self._toolbox.filled:
+            await self._learn()  # only the listing tells which tools must be called as tasks
+        if self._toolbox.wants_task(name):
+            task = await self.start_task(name, arguments, timeout=timeout, meta=meta)
+            return await self._checked(name, await task.result())
         raw = await self._calls.call(
             "tools/call",
-            members,
+            self._members(name, arguments),
             name=name,
             headers=self._headers(name, arguments),
             relist=self._relisted_headers(name, arguments) if self._toolbox.mirrors else None,
@@ -174,7 +177,9 @@ class Server:
             on_progress=on_progress,
             meta=meta,
         )
-        result = ToolResult(raw, self.name)
+        return await self._checked(name, ToolResult(raw, self.name))
+
+    async def _checked(self, name: str, result: ToolResult) -> ToolResult:
         if self._toolbox.validates:
             await self._check(name, result)
         return result
@@ -193,15 +198,17 @@ class Server:
         In the stateless era the server decides: if it answers directly, the handle has already ended.
 
         Raises:
-            NotSupported: neither the era nor the server knows tasks.
+            NotSupported: the revision, the server or the tool knows no tasks.
         """
-        members = self._members(name, arguments)
+        if self._toolbox.forbids_task(name):
+            raise NotSupported(f"tool {name} can't be called as a task", server=self.name)
         return await TaskHandle.start(
             self._calls,
             self._agreement,
-            members,
+            self._members(name, arguments),
             name=name,
             headers=self._headers(name, arguments),
+            relist=self._relisted_headers(name, arguments) if self._toolbox.mirrors else None,
             ttl=ttl,
             timeout=timeout,
             meta=meta,

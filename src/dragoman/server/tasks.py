@@ -7,8 +7,8 @@ A handle holds only the id; it can be made again in another process. Source: the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final, cast
 
 from msgspec import UNSET, Raw
 
@@ -30,7 +30,7 @@ from dragoman.protocol.tasks import TASKS_EXTENSION, CreatedTask, Task
 from dragoman.protocol.versions import revision
 from dragoman.server.calls import Calls
 
-__all__ = ["TaskHandle", "list_tasks"]
+__all__ = ["TaskHandle", "list_tasks", "takes_calls_as_tasks"]
 
 _MOST_PAGES: Final = 1000
 
@@ -55,12 +55,13 @@ class TaskHandle:
         *,
         name: str,
         headers: Mapping[str, str] | None,
+        relist: Callable[[], Awaitable[Mapping[str, str] | None]] | None,
         ttl: float | None,
         timeout: float | None,
         meta: Mapping[str, Any] | None,
     ) -> TaskHandle:
         """Make a tool call that becomes a task; see `Server.start_task`."""
-        if _is_core(agreement):
+        if takes_calls_as_tasks(agreement):
             asked = {} if ttl is None else {"ttl": int(ttl * 1000)}
             members = b'%b,"task":%b' % (members, encode(asked))
             raw = await calls.simple("tools/call", members, name=name, timeout=timeout, meta=meta)
@@ -74,7 +75,14 @@ class TaskHandle:
             return raw
 
         raw = await calls.call(
-            "tools/call", members, name=name, headers=headers, on_task=made, timeout=timeout, meta=meta
+            "tools/call",
+            members,
+            name=name,
+            headers=headers,
+            relist=relist,
+            on_task=made,
+            timeout=timeout,
+            meta=meta,
         )
         if created:
             return created[0]
@@ -259,3 +267,11 @@ def _is_core(agreement: Agreement) -> bool:
     """Whether the tasks of 2025-11-25 are spoken, and not the extension."""
     known = revision(agreement.version)
     return known is not None and known.core_tasks and agreement.capabilities.tasks is not None
+
+
+def takes_calls_as_tasks(agreement: Agreement) -> bool:
+    """Whether tool calls may be tasks in the shape of 2025-11-25: the server has to say so, besides knowing tasks."""
+    told: Any = agreement.capabilities.tasks
+    for member in ("requests", "tools", "call"):
+        told = cast("dict[str, Any]", told).get(member) if isinstance(told, dict) else None
+    return told is not None and _is_core(agreement)

@@ -15,7 +15,6 @@ from dragoman.errors import InvalidResult, ProtocolError
 from dragoman.protocol.headers import ParameterHeader, mirror, parameter_headers
 from dragoman.protocol.results import ToolResult
 from dragoman.protocol.types import Tool
-from dragoman.protocol.versions import revision
 
 if TYPE_CHECKING:
     from dragoman.schema.validation import Problem, Validator
@@ -29,11 +28,13 @@ class Toolbox:
     """The tools of one server.
 
     ``mirrors``: arguments go into headers too (stateless HTTP). ``validates``: results are held against schemas.
+    ``core_tasks``: calls can be tasks in the shape of 2025-11-25.
     """
 
-    def __init__(self, server: str, *, mirrors: bool, validates: bool) -> None:
+    def __init__(self, server: str, *, mirrors: bool, validates: bool, core_tasks: bool = False) -> None:
         self.mirrors = mirrors
         self.validates = validates
+        self.core_tasks = core_tasks
         self.filled = False
         self._server = server
         self._tools: dict[str, Tool] = {}
@@ -63,13 +64,17 @@ class Toolbox:
         """Whether the tool was in the last listing."""
         return name in self._tools
 
-    def wants_task(self, name: str, version: str) -> bool:
+    def wants_task(self, name: str) -> bool:
         """Whether the tool can only be called as a task (2025-11-25)."""
+        return self.core_tasks and self._task_support(name) == "required"
+
+    def forbids_task(self, name: str) -> bool:
+        """Whether the tool must not be called as a task (2025-11-25); of an unknown one nothing is known."""
+        return self.core_tasks and self.knows(name) and self._task_support(name) not in ("optional", "required")
+
+    def _task_support(self, name: str) -> object:
         tool = self._tools.get(name)
-        if tool is None or tool.execution is None:
-            return False
-        known = revision(version)
-        return known is not None and known.core_tasks and tool.execution.get("taskSupport") == "required"
+        return (tool.execution or {}).get("taskSupport") if tool is not None else None
 
     def headers(self, name: str, arguments: Mapping[str, Any] | None) -> Mapping[str, str] | None:
         """Give the ``Mcp-Param-*`` headers of a call."""
