@@ -175,7 +175,7 @@ class StreamableHttp:
         elif self._stateless:
             fields = _mirrored(message)
         silence = self._config.sse_read_timeout if message.lasting else None
-        label = message.method or "an answer"
+        label = message.method or "a reply"
         target = self._address.target
         request = Request("POST", target, head, label, fields, message.data, silence)
         return await self._request(request)
@@ -289,7 +289,7 @@ class StreamableHttp:
     # Notifications, and answers to the server's requests.
 
     async def _tell(self, message: Outgoing) -> None:
-        label = message.method or "an answer"
+        label = message.method or "a reply"
         session = self._session_id
         try:
             async with asyncio.timeout(self._config.timeout):

@@ -170,7 +170,7 @@ class SseTransport:
     async def _post(self, message: Outgoing) -> None:
         target = self._endpoint.result().target
         answer = await self._pool.request(
-            Request("POST", target, self._head, message.method or "an answer", None, message.data)
+            Request("POST", target, self._head, message.method or "a reply", None, message.data)
         )
         try:
             body = await answer.beginning(TOLD_BYTES)
