@@ -7,12 +7,13 @@ Source: 2026-07-28 basic/patterns/mrtr; 2025-11-25 basic/transports#session-mana
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from msgspec import Raw
 
-from dragoman.errors import InvalidResult, ServerError, SessionExpired, TooManyRounds, UnknownResultType
+from dragoman.errors import DragomanError, InvalidResult, ServerError, SessionExpired, TooManyRounds, UnknownResultType
 from dragoman.protocol.input_required import MAX_ROUNDS, InputRequest, InputRequired, next_round, read_input_required
 from dragoman.protocol.kept import Kept, decode
 from dragoman.protocol.lifecycle import HEADER_MISMATCH
@@ -23,6 +24,8 @@ from dragoman.server.negotiation import reinitialize
 
 __all__ = ["Calls"]
 
+log: Final = logging.getLogger("dragoman")
+
 K = TypeVar("K", bound=Kept)
 
 #: Only these may be answered with questions.
@@ -30,10 +33,16 @@ _MAY_ASK: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
 
 
 class Calls:
-    """Makes requests on one connection. ``version`` is the agreed revision, needed to begin a session anew."""
+    """Makes requests on one connection. ``version`` is the agreed revision, needed to begin a session anew.
+
+    ``standing`` are requests (method, members) whose effect lasts as long as a session, by a name of their owner's: a
+    new session is asked for them again. ``on_renewed`` is called after that.
+    """
 
     def __init__(self, connection: Connection, version: str) -> None:
         self.connection = connection
+        self.standing: dict[str, tuple[str, bytes]] = {}
+        self.on_renewed: Callable[[], None] | None = None
         self._version = version
         self._renewing = asyncio.Lock()
         self._sessions = 0
@@ -159,6 +168,8 @@ class Calls:
         finally:
             for task in tasks:
                 task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
 
     @staticmethod
     async def _breathe(asked: InputRequired) -> None:
@@ -176,6 +187,18 @@ class Calls:
     async def _renew(self, session: int) -> None:
         """Begin a new HTTP session, unless another caller has done so since ``session`` was current."""
         async with self._renewing:
-            if session == self._sessions:
-                await reinitialize(self.connection, self._version)
-                self._sessions += 1
+            if session != self._sessions:
+                return
+            await reinitialize(self.connection, self._version)
+            self._sessions += 1
+            for method, members in list(self.standing.values()):
+                try:
+                    await self.connection.request(method, members)
+                except DragomanError as error:
+                    log.warning("%s: a new session does not take %s (%s)", self._name, method, error.what)
+            if self.on_renewed is not None:
+                self.on_renewed()
+
+    @property
+    def _name(self) -> str:
+        return self.connection.config.name

@@ -17,7 +17,18 @@ from typing import Any, Final, Self
 import msgspec
 from msgspec import Raw, Struct
 
-from dragoman.errors import ConnectionLost, DragomanError, HttpError, OutcomeUnknown, RequestTimeout, ServerError
+from dragoman.config.model import ServerConfig
+from dragoman.errors import (
+    AccessDenied,
+    ConnectionLost,
+    DragomanError,
+    HttpError,
+    LoginRequired,
+    OutcomeUnknown,
+    ProtocolError,
+    RequestTimeout,
+    ServerError,
+)
 from dragoman.protocol.changes import Change, ChangeFilter, Relistened, read_change
 from dragoman.protocol.jsonrpc import RequestId, encode
 from dragoman.protocol.lifecycle import Agreement
@@ -58,7 +69,9 @@ class Subscriptions:
         self.agreement = agreement
         self._listeners: set[Listening] = set()
         self._watched: dict[str, int] = {}
+        self._subscribing = asyncio.Lock()
         connection.on_change = self._heard
+        calls.on_renewed = self._missed
 
     def listen(self, wanted: ChangeFilter) -> Listening:
         """Give a listener; it begins to hear when it is entered."""
@@ -69,14 +82,8 @@ class Subscriptions:
         self._listeners.add(listener)
         wanted = listener.wanted
         for uri in wanted.uris:
-            self._watched[uri] = self._watched.get(uri, 0) + 1
-            if self._watched[uri] == 1:
-                try:
-                    await self.calls.simple("resources/subscribe", b'"uri":%b' % encode(uri))
-                except BaseException:
-                    self._watched.pop(uri, None)
-                    self._listeners.discard(listener)
-                    raise
+            await self._watch(uri)
+            listener.watched.append(uri)
         offered = self.agreement.capabilities
         return ChangeFilter(
             tools=wanted.tools and _tells_changes(offered.tools),
@@ -91,15 +98,34 @@ class Subscriptions:
         if listener not in self._listeners:
             return
         self._listeners.discard(listener)
-        for uri in listener.wanted.uris:
-            left = self._watched.get(uri, 0) - 1
-            if left > 0:
-                self._watched[uri] = left
-            elif self._watched.pop(uri, None) is not None and self.connection.ended is None:
+        while listener.watched:
+            await self._unwatch(listener.watched.pop())
+
+    async def _watch(self, uri: str) -> None:
+        async with self._subscribing:
+            if uri not in self._watched:
+                members = b'"uri":%b' % encode(uri)
+                await self.calls.simple("resources/subscribe", members)
+                self.calls.standing[f"resource {uri}"] = ("resources/subscribe", members)
+            self._watched[uri] = self._watched.get(uri, 0) + 1
+
+    async def _unwatch(self, uri: str) -> None:
+        async with self._subscribing:
+            self._watched[uri] -= 1
+            if self._watched[uri]:
+                return
+            del self._watched[uri]
+            self.calls.standing.pop(f"resource {uri}", None)
+            if self.connection.ended is None:
                 try:
                     await self.calls.simple("resources/unsubscribe", b'"uri":%b' % encode(uri))
                 except DragomanError as error:
                     log.debug("%s: could not unsubscribe %s (%s)", self.connection.config.name, uri, error.what)
+
+    def _missed(self) -> None:
+        """Tell all that a session was lost, and with it perhaps what changed meanwhile."""
+        for listener in self._listeners:
+            listener.put(Relistened())
 
     def enter(self, listener: Listening) -> None:
         """Let a listener of the stateless era hear."""
@@ -132,35 +158,38 @@ class Listening:
         self.wanted = wanted
         self.honoured = ChangeFilter()
         self.subscription_id: int | None = None
+        self.watched: list[str] = []
         self._subscriptions = subscriptions
-        self._queue: Queue[Change | _Over] = Queue(_MOST_QUEUED)
+        self._queue: Queue[Change | _Over] = Queue()
         self._stream: Task[None] | None = None
         self._acknowledged: Future[None] | None = None
         self._over = False
 
     async def __aenter__(self) -> Self:
-        if self._subscriptions.agreement.era == "handshake":
-            self.honoured = await self._subscriptions.join(self)
-            self._stream = asyncio.create_task(self._await_end(), name="dragoman listening")
-            return self
-        self._subscriptions.enter(self)
-        self._acknowledged = asyncio.get_running_loop().create_future()
-        self._stream = asyncio.create_task(self._keep_listening(), name="dragoman listening")
         try:
-            await asyncio.wait_for(asyncio.shield(self._acknowledged), self._subscriptions.connection.config.timeout)
-        except TimeoutError:
-            await self.aclose()
-            seconds = self._subscriptions.connection.config.timeout
-            raise RequestTimeout(
-                f"the subscription was not acknowledged within {seconds:g} s",
-                timeout=seconds,
-                method="subscriptions/listen",
-                server=self._subscriptions.connection.config.name,
-            ) from None
+            await self._begin()
         except BaseException:
             await self.aclose()
             raise
         return self
+
+    async def _begin(self) -> None:
+        if self._subscriptions.agreement.era == "handshake":
+            self.honoured = await self._subscriptions.join(self)
+            self._stream = asyncio.create_task(self._await_end(), name="dragoman listening")
+            return
+        self._subscriptions.enter(self)
+        self._acknowledged = asyncio.get_running_loop().create_future()
+        self._stream = asyncio.create_task(self._keep_listening(), name="dragoman listening")
+        seconds = self._config.timeout
+        try:
+            async with asyncio.timeout(seconds):
+                await self._acknowledged
+        except TimeoutError:
+            what = f"the subscription was not acknowledged within {seconds:g} s"
+            raise RequestTimeout(
+                what, timeout=seconds, method="subscriptions/listen", server=self._config.name
+            ) from None
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -171,11 +200,10 @@ class Listening:
         return self
 
     async def __anext__(self) -> Change:
-        if self._over and self._queue.empty():
-            raise StopAsyncIteration
         event = await self._queue.get()
         if isinstance(event, _Over):
-            self._over = True
+            # Whoever else iterates, or comes later, finds the end as well.
+            self._queue.put_nowait(_Over(None))
             if event.error is not None:
                 raise event.error
             raise StopAsyncIteration
@@ -192,7 +220,9 @@ class Listening:
 
     def put(self, change: Change) -> None:
         """Queue an event for the one who iterates."""
-        if self._queue.full():
+        if self._over:
+            return
+        if self._queue.qsize() >= _MOST_QUEUED:
             while not self._queue.empty():
                 self._queue.get_nowait()
             self._queue.put_nowait(Relistened())
@@ -201,11 +231,10 @@ class Listening:
     def heard(self, method: str, params: Raw, notifications: dict[str, Any]) -> None:
         """Take a notification of this listener's own stream."""
         if method == _ACKNOWLEDGED:
-            first = self._acknowledged is not None and not self._acknowledged.done()
             self.honoured = ChangeFilter.from_wire(notifications)
-            if self._acknowledged is not None and first:
+            if self._acknowledged is not None and not self._acknowledged.done():
                 self._acknowledged.set_result(None)
-            elif not first:
+            else:
                 self.put(Relistened())
             return
         change = read_change(method, params)
@@ -214,13 +243,11 @@ class Listening:
 
     def _finish(self, error: DragomanError | None) -> None:
         if self._acknowledged is not None and not self._acknowledged.done():
-            if error is not None:
-                self._acknowledged.set_exception(error)
-            else:
-                self._acknowledged.cancel()
+            what = "the server ended the subscription before it acknowledged it"
+            self._acknowledged.set_exception(error or ProtocolError(what, server=self._config.name))
+            self._acknowledged.exception()  # so that nothing is logged if nobody awaits it any more
         if not self._over:
-            if self._queue.full():
-                self._queue.get_nowait()
+            self._over = True
             self._queue.put_nowait(_Over(error))
 
     async def _keep_listening(self) -> None:
@@ -233,7 +260,10 @@ class Listening:
             try:
                 await connection.request("subscriptions/listen", members, lasting=True, on_sent=self._sent)
             except (OutcomeUnknown, ConnectionLost, RequestTimeout, HttpError, ServerError) as error:
-                if connection.ended is not None or self._is_refusal(error):
+                if connection.ended is not None:
+                    self._finish(await connection.wait_ended())
+                    return
+                if self._is_refusal(error):
                     self._finish(error)
                     return
                 log.info("%s: the stream of changes broke (%s); listening again", connection.config.name, error.what)
@@ -249,17 +279,20 @@ class Listening:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _is_refusal(self, error: DragomanError) -> bool:
-        """Whether the very first request was refused: that is the caller's to know, not to repeat."""
+        """Whether asking again would not help, or asking did not work even once: that is the caller's to know."""
         first = self._acknowledged is not None and not self._acknowledged.done()
-        return isinstance(error, ServerError) or (first and isinstance(error, HttpError))
+        return first or isinstance(error, ServerError | LoginRequired | AccessDenied)
 
     def _sent(self, number: int) -> None:
         self.subscription_id = number
 
     async def _await_end(self) -> None:
         """Handshake era: notifications come by themselves; only the connection's end has to be told."""
-        ended = await self._subscriptions.connection.wait_ended()
-        self._finish(ended)
+        self._finish(await self._subscriptions.connection.wait_ended())
+
+    @property
+    def _config(self) -> ServerConfig:
+        return self._subscriptions.connection.config
 
 
 def _tells_changes(capability: dict[str, Any] | None) -> bool:
