@@ -5,6 +5,8 @@ It imports nothing but the version until there is something to parse; `program.p
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -27,6 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if len(words) == 1 and words[0] in _VERSION_WORDS:
         print(f"dragoman {VERSION}")  # noqa: T201 - before there is a screen
         sys.exit(0)
+    if arguments is None:
+        # A short life: looking for garbage while a hundred modules are imported, and again when all of them go, finds
+        # none and takes an eighth of the time of a call.
+        gc.disable()
+        atexit.register(gc.freeze)
     from dragoman.cli.program import run
 
     sys.exit(run(words))
