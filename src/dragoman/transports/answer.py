@@ -1,29 +1,29 @@
 """An HTTP answer whose body is still to come, and what becomes of its connection.
 
-Made by ``pool.py``, read by the transports. It does not know what the body means.
+Made by ``pool.py`` or ``proxied.py``, read by the transports. It does not know what the body means.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
-import aiohttp
 from msgspec import Struct
 
 from dragoman.errors import MessageTooLarge
 from dragoman.transports.faults import FAULTS, Faults
 from dragoman.transports.network import Headers
 
-__all__ = ["Answer", "Holder", "Lingering", "Received"]
+__all__ = ["Answer", "Content", "Holder", "Lingering", "Received"]
 
 LINGER: Final = 1.0
 """Seconds that an event stream may take to end after its answer, to save the connection for the next request."""
 
 
 class Holder(Protocol):
-    """What a connection is given back to: aiohttp's connection, or its response."""
+    """What an answer came on, to be given back or closed."""
 
     def release(self) -> object:
         """Use it again, if it can be."""
@@ -34,13 +34,29 @@ class Holder(Protocol):
         ...
 
 
+class Content(Protocol):
+    """A body on its way."""
+
+    async def readany(self) -> bytes:
+        """Give all that is there, waiting for the first of it; nothing at the end. Raises what `FAULTS` names."""
+        ...
+
+    def at_eof(self) -> bool:
+        """Whether all of it has been taken."""
+        ...
+
+    def on_eof(self, watcher: Callable[[], None], /) -> None:
+        """Let what still comes be thrown away, and call ``watcher`` at the end."""
+        ...
+
+
 class Received(Struct, frozen=True):
     """What has come of an answer: its head, and the stream that its body comes on."""
 
     status: int
     reason: str
     headers: Headers
-    content: aiohttp.StreamReader
+    content: Content
 
 
 class Answer:
@@ -146,7 +162,7 @@ class Lingering:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, holder: Holder, content: aiohttp.StreamReader) -> None:
+    def add(self, holder: Holder, content: Content) -> None:
         """Take a connection for at most `LINGER` seconds (twice that, at worst)."""
         self._until[holder] = self._loop.time() + LINGER
         content.on_eof(partial(self._ended, holder))

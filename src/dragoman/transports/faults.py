@@ -1,15 +1,15 @@
-"""What aiohttp and the operating system raise, turned into Dragoman's errors, with no secret in their text.
+"""What goes wrong below HTTP, and how that is told: Dragoman's errors, with no secret in their text.
 
 The question behind each: was the request sent? If not, it is safe to try again; if so, nobody knows what became of it.
+It knows no HTTP library; ``proxied.py`` converts its library's exceptions to those named here.
 """
 
 from __future__ import annotations
 
 import os
+import socket
+import ssl
 from typing import Final
-
-import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
 
 from dragoman.config.model import ServerConfig, redact_url
 from dragoman.errors import (
@@ -21,18 +21,32 @@ from dragoman.errors import (
     OutcomeUnknown,
 )
 
-__all__ = ["FAULTS", "UNSENT", "Faults"]
+__all__ = ["FAULTS", "BrokenOffError", "DisconnectedError", "Faults", "NotHttpError", "ProxyError"]
 
-#: Whatever a request can raise.
-FAULTS: Final = (aiohttp.ClientError, HttpProcessingError, OSError)
 
-#: Those of `FAULTS` that are raised before anything was sent, whoever raises them.
-UNSENT: Final = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.InvalidURL,
-)
+class NotHttpError(Exception):
+    """What came is no HTTP."""
+
+
+class DisconnectedError(OSError):
+    """The server closed the connection before it answered."""
+
+
+class BrokenOffError(OSError):
+    """The server closed the connection within its answer."""
+
+
+class ProxyError(OSError):
+    """The proxy can't be reached, or refused with the HTTP status that ``status`` tells."""
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+
+
+#: Whatever a request can raise. `TimeoutError` and TLS errors are among them.
+FAULTS: Final = (OSError, NotHttpError)
 
 
 class Faults:
@@ -57,18 +71,16 @@ class Faults:
         origin, proxy = self._origin, self._proxy
         hint = None
         match error:
-            case aiohttp.ClientConnectorCertificateError():
-                what = f"the TLS certificate of {origin} is not trusted ({_reason(error.certificate_error)})"
+            case ssl.CertificateError():
+                what = f"the TLS certificate of {origin} is not trusted ({_reason(error)})"
                 hint = "Check the address; tls.ca_file names the authority of a private certificate."
-            case aiohttp.ClientHttpProxyError():
+            case ProxyError() if error.status is not None:
                 what = f"the proxy {proxy} refused with HTTP {error.status}"
-            case aiohttp.ClientProxyConnectionError():
-                what = f"the proxy {proxy} can't be reached ({_reason(error.os_error)})"
-            case aiohttp.ClientConnectorDNSError():
-                what = f"the host of {origin} is not known ({_reason(error.os_error)})"
-            case aiohttp.ClientConnectorError():
-                what = f"{origin} can't be reached ({_reason(error.os_error)})"
-            case TimeoutError():
+            case ProxyError():
+                what = f"the proxy {proxy} can't be reached ({error.reason})"
+            case socket.gaierror():
+                what = f"the host of {origin} is not known ({_reason(error)})"
+            case TimeoutError() if error.errno is None:
                 what = f"{origin} can't be reached (no connection within {self.config.connect_timeout:g} s)"
             case _:
                 what = f"{origin} can't be reached ({_reason(error)})"
@@ -80,14 +92,14 @@ class Faults:
         match error:
             case _ if self.closed:
                 told = "was closed on this side"
-            case HttpProcessingError() | aiohttp.ClientResponseError():
+            case NotHttpError():
                 return MalformedMessage(f"what came in answer to {place} is no HTTP", server=self.config.name)
-            case TimeoutError():
-                told = "fell silent"
-            case aiohttp.ServerDisconnectedError():
+            case DisconnectedError():
                 told = "was closed by the server"
-            case aiohttp.ClientPayloadError():
+            case BrokenOffError():
                 told = "broke off in the middle of it"
+            case TimeoutError() if error.errno is None:
+                told = "fell silent"
             case _:
                 told = f"broke ({_reason(error)})"
         what = f"the answer to {place} was lost: the connection {told}"
@@ -95,8 +107,16 @@ class Faults:
 
 
 def _reason(error: BaseException) -> str:
-    """Give a short reason without addresses: aiohttp's own texts show whole URLs."""
-    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
-    told: object = getattr(error, "verify_message", None) or getattr(error, "strerror", None)
-    return str(told) if told else type(error).__name__
+    """Give a short reason without addresses."""
+    if isinstance(error, ssl.SSLError):
+        return str(getattr(error, "verify_message", None) or error.reason or type(error).__name__)
+    if isinstance(error, OSError):
+        # asyncio puts several failed addresses into one error without a number, whose text repeats each.
+        if error.errno is not None and error.errno > 0:
+            return os.strerror(error.errno)
+        if error.strerror:
+            return error.strerror
+        first = error.args[0] if error.args else None
+        if isinstance(first, str) and "Connect call failed" in first:
+            return "no address of the host answers"
+    return type(error).__name__

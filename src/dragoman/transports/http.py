@@ -34,12 +34,12 @@ from dragoman.protocol.versions import Revision, revision
 from dragoman.transports.base import Inbox, Outgoing
 from dragoman.transports.listening import EVENT_STREAM, Listener, pause, too_large
 from dragoman.transports.network import address_of, configured_headers
+from dragoman.transports.pool import Pool, open_pool
 from dragoman.transports.request import Head, Request
 from dragoman.transports.statuses import TOLD_BYTES, follow, refusal
 
 if TYPE_CHECKING:
     from dragoman.transports.answer import Answer
-    from dragoman.transports.pool import Pool
 
 __all__ = ["StreamableHttp"]
 
@@ -92,10 +92,8 @@ class StreamableHttp:
 
     async def open(self, inbox: Inbox) -> None:
         """See `Transport`; nothing is sent yet, so an address where nobody answers shows with the first message."""
-        from dragoman.transports.pool import Pool  # aiohttp takes 0.2 s to import
-
         self._inbox = inbox
-        self._pool = Pool(self._config, self._address)
+        self._pool = open_pool(self._config, self._address)
         self._bare = self._pool.head(self._fields | _POST_FIELDS)
         self._renew_heads()
         self._opened = True

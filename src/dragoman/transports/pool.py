@@ -1,94 +1,53 @@
-"""Connections to one HTTP origin, and single requests over them, with the least work for each.
+"""Direct connections to one HTTP origin, kept for the next request, with the least work for each.
 
-It knows nothing of MCP: ``http.py`` and ``sse.py`` say what to send and what an answer means. Importing it imports
-aiohttp, which takes a while, so the transports do that when they are opened.
+It knows nothing of MCP: ``http.py`` and ``sse.py`` say what to send and what an answer means. One connection is
+``http1.py``'s; what goes through a proxy goes through ``proxied.py``, which has the same methods.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
 import select
+import socket
+import ssl
+from asyncio.trsock import TransportSocket
 from collections.abc import Mapping
-from http.cookies import CookieError
-from typing import Any, Final
-from weakref import WeakSet
+from functools import cache
+from typing import Final, Protocol
+from urllib.parse import urlsplit
 
-import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
 from msgspec import structs
-from yarl import URL
 
-from dragoman.config.model import ServerConfig, redact_url
-from dragoman.errors import ConfigError, DragomanError, HandshakeFailed, HttpError
+from dragoman.config.model import ServerConfig
 from dragoman.transports.answer import Answer, Lingering, Received
-from dragoman.transports.faults import FAULTS, UNSENT, Faults
+from dragoman.transports.cookies import Cookies
+from dragoman.transports.faults import FAULTS, Faults
+from dragoman.transports.http1 import HttpConnection
 from dragoman.transports.network import Address, proxy_for, tls_context
 from dragoman.transports.request import Head, Request
-from dragoman.transports.statuses import status_error
 
-__all__ = ["Pool"]
+__all__ = ["KEEP_ALIVE", "DirectPool", "Pool", "open_pool"]
 
 KEEP_ALIVE: Final = 4.0
 """Seconds that an idle connection is used again: less than servers keep theirs (5 s is usual), so that a request seldom
 meets a connection that is just being closed, whose fate nobody could tell."""
 
-#: The aiohttp versions whose connections are known to work as `Pool.exchange` uses them; others go the public way.
-KNOWN_AIOHTTP: Final = ((3, 12), (3, 15))
+_NEXT_ADDRESS: Final = 0.25
+"""Seconds until a host's next address is tried beside the one that does not answer (RFC 8305)."""
 
-_READ_BYTES: Final = 64 * 1024  # asyncio's own 256 KiB cost an mmap for each read
-_BUFFER_BYTES: Final = 256 * 1024
-_LARGE_BODY: Final = 1024 * 1024
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-class Pool:
-    """Connections to the origin of ``address``. It must be made in a running event loop, and closed.
-
-    Raises:
-        ConfigError: the TLS settings, the cookies or the proxy can't be used.
-    """
-
-    def __init__(self, config: ServerConfig, address: Address) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._base, self._url = _urls(config, address)
-        self._tls = tls_context(config) or True
-        self._proxy = proxy_for(config, address)
-        self._server_hostname = config.tls.server_hostname
-        self._cookies: aiohttp.CookieJar | None = None
-        if config.cookies:
-            self._configure_cookies(config)
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=config.connect_timeout)
-        self._connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE)
-        self._session = aiohttp.ClientSession(
-            connector=self._connector,
-            timeout=self._timeout,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[_no_redirects()],
-        )
-        self._route = aiohttp.ClientRequest(
-            "GET",
-            self._url,
-            loop=self._loop,
-            session=self._session,
-            ssl=self._tls,
-            server_hostname=self._server_hostname,
-        )
-        self._used: WeakSet[ResponseHandler] = WeakSet()
-        self._lingering = Lingering()
-        self._faults = Faults(config, address.origin, self._proxy)
-        self._direct = self._proxy is None and _is_known(aiohttp.__version__)
+class Pool(Protocol):
+    """Connections to one origin, direct or through a proxy."""
 
     def stands(self) -> None:
         """Learn that a conversation has come about: from now on a failing connection is a loss."""
-        self._faults.stands = True
+        ...
 
     def head(self, fields: Mapping[str, str]) -> Head:
         """Make headers ready for sending, with those that belong to the connection."""
-        ours = {"Accept-Encoding": "gzip, deflate"}
-        if not any(name.lower() == "host" for name in fields):
-            ours["Host"] = self._url.host_port_subcomponent or ""
-        return Head({**ours, **fields})
+        ...
 
     async def request(self, request: Request) -> Answer:
         """Send one request and give its answer, whatever its status; redirects are not followed.
@@ -99,202 +58,161 @@ class Pool:
             OutcomeUnknown: it was sent, and no answer came.
             MalformedMessage: what came is no HTTP.
         """
-        if self._faults.closed:
-            raise self._faults.unreachable()
-        if self._cookies is not None and (cookie := self._cookie(self._cookies)):
-            request = structs.replace(request, fields={**(request.fields or {}), "Cookie": cookie})
-        answer = await (self._exchange(request) if self._direct else self._public(request))
-        if cookies := answer.headers.getall("Set-Cookie", ()):
-            if self._cookies is None:
-                self._cookies = _new_jar()
-            self._cookies.update_cookies_from_headers(cookies, self._url)
-        return answer
-
-    async def _exchange(self, request: Request) -> Answer:
-        """Write the request to a pooled connection and let aiohttp's parser read the answer.
-
-        A `ClientSession.request` does the same in over twice the processor's time: it makes a request object, a
-        response object, a header dictionary, a writer and (before Python 3.12) a task for each call.
-        """
-        connection, transport, protocol = await self._connect()
-        try:
-            protocol.set_response_params(read_until_eof=True, read_timeout=request.silence, read_bufsize=_BUFFER_BYTES)
-            _write(transport, request)
-            protocol.start_timeout()
-            while True:
-                message, content = await protocol.read()
-                if message.code >= 200 or message.code == 101:
-                    break
-        except FAULTS as error:
-            connection.close()
-            raise self._faults.broken(error, request.label) from error
-        except BaseException:
-            connection.close()
-            raise
-        received = Received(message.code, message.reason, message.headers, content)
-        return Answer(received, connection, request.label, self._faults, self._lingering)
-
-    async def _connect(self) -> tuple[Connection, asyncio.Transport, ResponseHandler]:
-        """Give a connection that is new, or that the server has not closed meanwhile."""
-        while True:
-            try:
-                connection = await self._connector.connect(self._route, [], self._timeout)
-            except FAULTS as error:
-                raise self._faults.unreachable(error) from error
-            transport, protocol = connection.transport, connection.protocol
-            if transport is not None and protocol is not None and not transport.is_closing():
-                if protocol not in self._used:
-                    self._used.add(protocol)
-                    if hasattr(transport, "max_size"):
-                        vars(transport)["max_size"] = _READ_BYTES
-                    return connection, transport, protocol
-                if not _has_news(transport):
-                    return connection, transport, protocol
-            connection.close()
-
-    async def _public(self, request: Request) -> Answer:
-        """Do what `_exchange` does by aiohttp's public means."""
-        body: Any = request.body
-        if body is not None and len(body) >= _LARGE_BODY:
-            body = io.BytesIO(body)  # aiohttp warns of large bytes, which block the loop while they are written
-        try:
-            response = await self._session.request(
-                request.verb,
-                URL(self._base + request.target, encoded=True),
-                data=body,
-                headers={**request.head.fields, **(request.fields or {})},
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=self._timeout.sock_connect, sock_read=request.silence
-                ),
-                read_bufsize=_BUFFER_BYTES,
-                ssl=self._tls,
-                server_hostname=self._server_hostname,
-                proxy=self._proxy,
-            )
-        except UNSENT as error:
-            raise self._faults.unreachable(error) from error
-        except FAULTS as error:
-            raise self._faults.broken(error, request.label) from error
-        received = Received(response.status, response.reason or "", response.headers, response.content)
-        return Answer(received, response, request.label, self._faults, self._lingering)
-
-    async def websocket(
-        self, fields: Mapping[str, str], *, protocol: str, heartbeat: float
-    ) -> aiohttp.ClientWebSocketResponse[bool]:
-        """Open a WebSocket. ``heartbeat`` is in seconds: so often the server is asked whether it is there.
-
-        Raises:
-            CannotConnect: nobody answers there; `HandshakeFailed` if what answers is no WebSocket.
-            HttpError: a status came in place of one.
-        """
-        if self._cookies is not None and (cookie := self._cookie(self._cookies)):
-            fields = {**fields, "Cookie": cookie}
-        config = self._faults.config
-        try:
-            async with asyncio.timeout(config.connect_timeout):
-                return await self._session.ws_connect(
-                    self._url,
-                    protocols=(protocol,),
-                    headers=fields,
-                    heartbeat=heartbeat,
-                    max_msg_size=config.max_message_bytes + 1,
-                    ssl=self._tls,
-                    server_hostname=self._server_hostname,
-                    proxy=self._proxy,
-                )
-        except aiohttp.WSServerHandshakeError as error:
-            raise self._no_websocket(error) from None
-        except _Redirected as error:
-            what = f"the WebSocket's opening was redirected (HTTP {error.status}), which was not followed"
-            raise HttpError(what, status=error.status, server=config.name) from None
-        except FAULTS as error:
-            raise self._faults.unreachable(error) from error
-
-    def _no_websocket(self, error: aiohttp.WSServerHandshakeError) -> DragomanError:
-        config = self._faults.config
-        if error.status >= 400 and error.headers is not None:
-            what = f"the WebSocket's opening was answered with HTTP {error.status}"
-            waiting, challenges = error.headers.get("Retry-After"), error.headers.getall("WWW-Authenticate", [])
-            return status_error(config, what, error.status, waiting or "", challenges)
-        what = f"what answers is no WebSocket (HTTP {error.status}, {error.message.lower()})"
-        return HandshakeFailed(what, server=config.name)
+        ...
 
     async def aclose(self) -> None:
         """Close all connections; requests under way end with an error. Safe to repeat."""
+        ...
+
+
+def open_pool(config: ServerConfig, address: Address) -> Pool:
+    """Give a pool for the origin of ``address``: a direct one, or one through the proxy that is to be used.
+
+    It must be made in a running event loop, and closed.
+
+    Raises:
+        ConfigError: the TLS settings, the cookies or the proxy can't be used.
+    """
+    proxy = proxy_for(config, address)
+    if proxy is None:
+        return DirectPool(config, address)
+    from dragoman.transports.proxied import ProxiedPool  # aiohttp takes 0.2 s to import
+
+    return ProxiedPool(config, address, proxy)
+
+
+class DirectPool:
+    """Connections to the origin of ``address``; see `Pool`."""
+
+    def __init__(self, config: ServerConfig, address: Address) -> None:
+        self._loop = asyncio.get_running_loop()
+        parts = urlsplit(address.origin)
+        self._host = parts.hostname or ""
+        self._port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        self._authority = parts.netloc
+        self._tls = (tls_context(config) or _usual_tls()) if parts.scheme == "https" else None
+        self._tls_name = (config.tls.server_hostname or self._host) if self._tls is not None else None
+        self._patience = config.connect_timeout
+        self._cookies = Cookies(config, address)
+        self._lingering = Lingering()
+        self._faults = Faults(config, address.origin, None)
+        self._open: set[HttpConnection] = set()
+        self._idle: list[HttpConnection] = []
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def stands(self) -> None:
+        """See `Pool`."""
+        self._faults.stands = True
+
+    def head(self, fields: Mapping[str, str]) -> Head:
+        """See `Pool`."""
+        ours = {"Accept-Encoding": "gzip, deflate"}
+        if not any(name.lower() == "host" for name in fields):
+            ours["Host"] = self._authority
+        return Head({**ours, **fields})
+
+    async def request(self, request: Request) -> Answer:
+        """See `Pool`."""
+        if self._faults.closed:
+            raise self._faults.unreachable()
+        if cookie := self._cookies.header(request.target):
+            request = structs.replace(request, fields={**(request.fields or {}), "Cookie": cookie})
+        connection = self._waiting() or await self._connect()
+        try:
+            head, body = await connection.exchange(request.begin(), request.body or b"", request.silence)
+        except FAULTS as error:
+            raise self._faults.broken(error, request.label) from error
+        if cookies := head.headers.getall("Set-Cookie", ()):
+            self._cookies.take(cookies, request.target)
+        received = Received(head.status, head.reason, head.headers, body)
+        return Answer(received, connection, request.label, self._faults, self._lingering)
+
+    def _waiting(self) -> HttpConnection | None:
+        """Give an idle connection that the server has not closed meanwhile, the one that served last."""
+        oldest = self._loop.time() - KEEP_ALIVE
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable and connection.idle_since > oldest and not _has_news(connection.socket):
+                return connection
+            connection.close()
+        return None
+
+    async def _connect(self) -> HttpConnection:
+        try:
+            async with asyncio.timeout(self._patience):
+                _, connection = await self._loop.create_connection(
+                    self._new,
+                    self._host,
+                    self._port,
+                    ssl=self._tls,
+                    server_hostname=self._tls_name,
+                    happy_eyeballs_delay=_NEXT_ADDRESS,
+                )
+        except FAULTS as error:
+            raise self._faults.unreachable(error) from error
+        if self._faults.closed:
+            connection.close()
+            raise self._faults.unreachable()
+        self._open.add(connection)
+        return connection
+
+    def _new(self) -> HttpConnection:
+        return HttpConnection(self._keep, self._lost)
+
+    def _keep(self, connection: HttpConnection) -> None:
+        if self._faults.closed:
+            connection.close()
+            return
+        connection.idle_since = self._loop.time()
+        self._idle.append(connection)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(KEEP_ALIVE, self._sweep)
+
+    def _lost(self, connection: HttpConnection) -> None:
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def _sweep(self) -> None:
+        """Close what has been idle for too long."""
+        self._sweeper = None
+        oldest = self._loop.time() - KEEP_ALIVE
+        for connection in [each for each in self._idle if each.idle_since <= oldest]:
+            self._idle.remove(connection)
+            connection.close()
+        if self._idle:
+            self._sweeper = self._loop.call_later(KEEP_ALIVE, self._sweep)
+
+    async def aclose(self) -> None:
+        """See `Pool`."""
         self._faults.closed = True
         self._lingering.close()
-        await self._session.close()
-        # asyncio closes a socket one step of the loop after its transport.
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for connection in list(self._open):
+            connection.close()
+        self._idle.clear()
+        # asyncio closes a socket one or two steps of the loop after its transport.
         for _ in range(2):
             await asyncio.sleep(0)
 
-    # Cookies are kept once a server sets one, since some load balancers need them; most servers set none.
 
-    def _configure_cookies(self, config: ServerConfig) -> None:
-        self._cookies = _new_jar()
-        try:
-            self._cookies.update_cookies(config.cookies, self._url)
-        except (CookieError, ValueError):
-            raise ConfigError("cookies: a name or a value can't be sent", server=config.name) from None
-
-    def _cookie(self, jar: aiohttp.CookieJar) -> str:
-        return "; ".join(f"{morsel.key}={morsel.coded_value}" for morsel in jar.filter_cookies(self._url).values())
-
-
-class _Redirected(Exception):
-    """A redirect of a WebSocket's opening, with its HTTP status."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-
-
-def _no_redirects() -> aiohttp.TraceConfig:
-    """Keep `ws_connect` from following redirects: it would take our headers to other origins."""
-
-    async def refuse(_session: object, _context: object, told: aiohttp.TraceRequestRedirectParams) -> None:
-        raise _Redirected(told.response.status)
-
-    tracing = aiohttp.TraceConfig()
-    tracing.on_request_redirect.append(refuse)
-    return tracing
-
-
-def _new_jar() -> aiohttp.CookieJar:
-    return aiohttp.CookieJar(unsafe=True)  # there is one origin only, so its IP address is as good as a name
-
-
-def _is_known(version: str) -> bool:
-    numbers = tuple(int(part) for part in version.split(".")[:2])
-    return KNOWN_AIOHTTP[0] <= numbers < KNOWN_AIOHTTP[1]
-
-
-def _urls(config: ServerConfig, address: Address) -> tuple[str, URL]:
-    try:
-        base = str(URL(address.origin).origin()).rstrip("/")
-        return base, URL(base + address.target, encoded=True)
-    except ValueError:
-        raise ConfigError(f"url: {redact_url(config.url or '')!r} is not usable", server=config.name) from None
-
-
-def _write(transport: asyncio.Transport, request: Request) -> None:
-    body = request.body or b""
-    if len(body) < _LARGE_BODY:
-        transport.write(request.begin() + body)
-    else:
-        transport.write(request.begin())
-        transport.write(body)
-
-
-def _has_news(transport: asyncio.Transport) -> bool:
+def _has_news(waiting: object) -> bool:
     """Whether something waits to be read where nothing is due: the server has closed, and the loop was too busy to see.
 
     Writing to it now would lose the request with its fate unknown.
     """
-    sock = transport.get_extra_info("socket")
-    if sock is None or not hasattr(select, "poll"):
+    if not isinstance(waiting, socket.socket | TransportSocket) or not hasattr(select, "poll"):
         return False
     poller = select.poll()
-    poller.register(sock.fileno(), select.POLLIN)
+    poller.register(waiting.fileno(), select.POLLIN)
     return bool(poller.poll(0))
+
+
+@cache
+def _usual_tls() -> ssl.SSLContext:
+    """Give the settings for servers with public certificates; reading the authorities takes 40 ms, so it is kept."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -24,12 +24,12 @@ from dragoman.protocol.versions import Revision, revision
 from dragoman.transports.base import Inbox, Outgoing
 from dragoman.transports.listening import EVENT_STREAM, deliver
 from dragoman.transports.network import Address, address_of, configured_headers
+from dragoman.transports.pool import Pool, open_pool
 from dragoman.transports.request import Head, Request
 from dragoman.transports.statuses import TOLD_BYTES, follow, refusal
 
 if TYPE_CHECKING:
     from dragoman.transports.answer import Answer
-    from dragoman.transports.pool import Pool
 
 __all__ = ["SseTransport"]
 
@@ -64,10 +64,8 @@ class SseTransport:
             CannotConnect: nobody answers there; `HandshakeFailed` if what answers is no such stream.
             HttpError: a status came in place of the stream.
         """
-        from dragoman.transports.pool import Pool  # aiohttp takes 0.2 s to import
-
         self._inbox = inbox
-        self._pool = Pool(self._config, self._address)
+        self._pool = open_pool(self._config, self._address)
         self._opened = True
         self._endpoint = asyncio.get_running_loop().create_future()
         patience = self._config.connect_timeout

@@ -16,9 +16,8 @@ from aiohttp import WSMsgType
 from dragoman.config.model import ServerConfig
 from dragoman.errors import ConnectionClosed, ConnectionLost, OutcomeUnknown
 from dragoman.transports.base import Inbox, Outgoing
-from dragoman.transports.faults import FAULTS
-from dragoman.transports.network import address_of, configured_headers
-from dragoman.transports.pool import Pool
+from dragoman.transports.network import address_of, configured_headers, proxy_for
+from dragoman.transports.proxied import FOREIGN_FAULTS, ProxiedPool
 
 __all__ = ["WebSocketTransport"]
 
@@ -37,7 +36,7 @@ class WebSocketTransport:
     exchanges: Final = False
 
     _inbox: Inbox
-    _pool: Pool
+    _pool: ProxiedPool
     _socket: aiohttp.ClientWebSocketResponse[bool]
 
     def __init__(self, config: ServerConfig) -> None:
@@ -57,7 +56,7 @@ class WebSocketTransport:
             HttpError: a status came in place of one.
         """
         self._inbox = inbox
-        self._pool = Pool(self._config, self._address)
+        self._pool = ProxiedPool(self._config, self._address, proxy_for(self._config, self._address))
         self._opened = True
         self._socket = await self._pool.websocket(
             self._fields, protocol=SUBPROTOCOL, heartbeat=min(HEARTBEAT, self._config.sse_read_timeout)
@@ -113,7 +112,7 @@ class WebSocketTransport:
             raise ConnectionLost(self._lost or "the WebSocket broke", server=self._config.name)
         try:
             await self._socket.send_frame(message.data, WSMsgType.TEXT)
-        except FAULTS as error:
+        except FOREIGN_FAULTS as error:
             what = f"the WebSocket broke while {message.method or 'an answer'} was sent"
             raise OutcomeUnknown(what, method=message.method, server=self._config.name) from error
 
