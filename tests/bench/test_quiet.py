@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
+import pytest
+
 from bench.quiet import Quiet, idle_seconds
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells what a process costs")
 
 
 def test_a_wait_takes_no_more_than_its_budget() -> None:

@@ -13,6 +13,8 @@ import pytest
 from bench import echo_servers
 from tests.parts import ROOT
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells what a process costs")
+
 CONVERSATION: list[dict[str, Any]] = [
     {"id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25", "capabilities": {}}},
     {"method": "notifications/initialized"},

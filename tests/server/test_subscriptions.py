@@ -120,7 +120,8 @@ async def test_what_the_server_agreed_to_is_told(neighbour: Server) -> None:
     """The acknowledgement holds the subset that is honoured."""
     peer = Listened(honours={"toolsListChanged": True, "resourceSubscriptions": ["file:///a"]})
     async with connect(peer.transport) as server:
-        async with server.listen(tools=True, prompts=True, uris=["file:///a", "file:///b"]) as changes:
+        listening = server.listen(tools=True, prompts=True, uris=["file:///a", "file:///b"])
+        async with listening as changes:
             assert changes.honoured == ChangeFilter(tools=True, uris=("file:///a",))
 
 
@@ -303,12 +304,15 @@ async def test_giving_up_while_entering_takes_the_request_back(neighbour: Server
 async def test_listeners_share_the_notifications_of_a_handshake_server(family: str, neighbour: Server) -> None:
     """Each hears what it asked for, and no subscription request is needed for lists."""
     peer = Listened(HANDSHAKE, family=family)
-    async with connect(peer.transport) as server, server.listen(tools=True) as tools:
-        async with server.listen(prompts=True, resources=True) as others:
-            for kind in ("tools", "prompts", "resources"):
-                peer.notify(f"{kind}/list_changed")
-            assert await take(others, 2) == [PromptsChanged(), ResourcesChanged()]
-            assert await take(tools, 1) == [ToolsChanged()]
+    async with (
+        connect(peer.transport) as server,
+        server.listen(tools=True) as tools,
+        server.listen(prompts=True, resources=True) as others,
+    ):
+        for kind in ("tools", "prompts", "resources"):
+            peer.notify(f"{kind}/list_changed")
+        assert await take(others, 2) == [PromptsChanged(), ResourcesChanged()]
+        assert await take(tools, 1) == [ToolsChanged()]
     assert peer.params("resources/subscribe") == []
 
 
@@ -317,7 +321,8 @@ async def test_what_a_handshake_server_does_not_announce_is_not_honoured(neighbo
     peer = Listened(HANDSHAKE)
     peer.capabilities = {"tools": {"listChanged": False}, "prompts": {}, "resources": {"listChanged": True}}
     async with connect(peer.transport) as server:
-        async with server.listen(tools=True, prompts=True, resources=True, task_ids=["t"]) as changes:
+        listening = server.listen(tools=True, prompts=True, resources=True, task_ids=["t"])
+        async with listening as changes:
             assert changes.honoured == ChangeFilter(resources=True)
 
 

@@ -168,15 +168,14 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(certificates: Ce
 async def test_a_private_authority_is_trusted_when_it_is_configured(certificates: Certificates) -> None:
     """And the connection is used again for the next request."""
     async with serving(echo, tls=certificates.server()) as server:
-        http, inbox = (
-            StreamableHttp(ServerConfig(url=server.url, tls=Tls(ca_file=str(certificates.authority)))),
-            ExchangeInbox(),
-        )
+        config = ServerConfig(url=server.url, tls=Tls(ca_file=str(certificates.authority)))
+        http, inbox = StreamableHttp(config), ExchangeInbox()
         await http.open(inbox)
-        http.negotiated(STATELESS)
-        for number in (1, 2):
-            await http.send(request(number))
-        await http.aclose()
+        try:
+            for number in (1, 2):
+                await http.send(request(number, version=STATELESS))
+        finally:
+            await http.aclose()
         assert server.connections == 1
     assert len(inbox.received) == 2
 

@@ -25,6 +25,7 @@ _TRUE: Final = frozenset({"true", "yes", "on", "1"})
 _FALSE: Final = frozenset({"false", "no", "off", "0"})
 _RANKS: Final = {"null": 1, "boolean": 2, "integer": 3, "number": 4, "array": 5, "object": 6, "string": 7}
 _UNTYPED: Final = 8
+_DEEPEST: Final = 4
 _LONGEST_QUOTED: Final = 40
 _NEAR: Final = 0.6
 
@@ -33,8 +34,8 @@ class Misfit(ValueError):
     """The text is none of the values that the schema admits; the message completes "the argument …"."""
 
 
-def read_text(text: str, schema: object, root: Schema) -> Json:
-    """Give the value that the text stands for.
+def read_text(text: str, schema: object, root: Schema, depth: int = 0) -> Json:
+    """Give the value that the text stands for. ``depth`` counts the arrays around it.
 
     Raises:
         Misfit: it stands for none that the schema admits.
@@ -44,7 +45,7 @@ def read_text(text: str, schema: object, root: Schema) -> Json:
     misfits: list[Misfit] = []
     for branch in admitted:
         try:
-            return _read(text, branch, root, alone=alone)
+            return _read(text, branch, root, alone=alone, depth=depth)
         except Misfit as misfit:
             misfits.append(misfit)
     wanted = [str(misfit) for misfit in misfits if misfit.args[0] != "must be null"] or [str(misfits[0])]
@@ -96,7 +97,7 @@ def _rank(branch: Schema) -> int:
     return _RANKS.get(str(branch.get("type")), _UNTYPED)
 
 
-def _read(text: str, branch: Schema, root: Schema, *, alone: bool) -> Json:
+def _read(text: str, branch: Schema, root: Schema, *, alone: bool, depth: int) -> Json:
     if "const" in branch:
         return _choice(text, [branch["const"]])
     if isinstance(branch.get("enum"), list):
@@ -105,9 +106,9 @@ def _read(text: str, branch: Schema, root: Schema, *, alone: bool) -> Json:
     if kind == "boolean":
         return _boolean(text, alone=alone)
     if kind == "array":
-        return _array(text, branch, root)
+        return _array(text, branch, root, depth)
     reader = _READERS.get(str(kind))
-    return reader(text) if reader is not None else _untyped(text, branch, root)
+    return reader(text) if reader is not None else _untyped(text, branch, root, depth)
 
 
 def _matching(value: J, wanted: str, *, fits: bool) -> J:
@@ -153,15 +154,17 @@ def _number(text: str) -> float:
     raise Misfit("must be a number")
 
 
-def _array(text: str, branch: Schema, root: Schema) -> list[Any]:
+def _array(text: str, branch: Schema, root: Schema, depth: int) -> list[Any]:
     """A whole JSON array, or its only element."""
     items = branch.get("items", {})
     wanted = f"an array of {described(items, root)}"
     whole = _json_array(text)
     if whole is not None and all(_fits(item, items, root) for item in whole):
         return whole
+    if depth >= _DEEPEST:
+        raise Misfit(f"must be {wanted}")
     try:
-        element = read_text(text, items, root)
+        element = read_text(text, items, root, depth + 1)
     except Misfit:
         raise Misfit(f"must be {wanted}, or one element of it") from None
     return [_matching(element, wanted, fits=whole is None or not isinstance(element, str))]
@@ -205,12 +208,12 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-def _untyped(text: str, branch: Schema, root: Schema) -> Json:
+def _untyped(text: str, branch: Schema, root: Schema, depth: int) -> Json:
     """Where nothing is said of the type: JSON if it is some, else the text itself."""
     if "properties" in branch:
         return _object(text)
     if "items" in branch:
-        return _array(text, branch, root)
+        return _array(text, branch, root, depth)
     try:
         return read_json(text)
     except Misfit:

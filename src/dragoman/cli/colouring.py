@@ -6,7 +6,7 @@ import json
 import re
 from typing import Final
 
-from dragoman.cli.plain import safe
+from dragoman.cli.plain import safe_json
 from dragoman.cli.screen import Screen
 
 __all__ = ["laid_out"]
@@ -20,7 +20,7 @@ _COLOURS: Final = {"key": ("cyan",), "text": ("green",), "number": ("magenta",),
 
 def laid_out(screen: Screen, value: object) -> str:
     """Give a JSON value indented, safe, and in colours if stdout takes them."""
-    text = safe(json.dumps(value, indent=_INDENT, ensure_ascii=False))
+    text = safe_json(json.dumps(value, indent=_INDENT, ensure_ascii=False))
     if not screen.colour:
         return text
 

@@ -15,6 +15,7 @@ from dragoman.version import VERSION
 
 __all__ = ["program", "run"]
 
+_CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _EPILOG: Final = """\b
 Examples:
   dragoman info -s "npx -y @modelcontextprotocol/server-everything stdio"
@@ -49,7 +50,7 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
 
-@click.group(cls=_LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_LazyGroup, epilog=_EPILOG, context_settings=_CONTEXT)
 @click.version_option(VERSION, "-V", "--version", message="dragoman %(version)s")
 def program() -> None:
     """Talk to any server of the Model Context Protocol.

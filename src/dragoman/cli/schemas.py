@@ -28,7 +28,9 @@ Schema: TypeAlias = dict[str, Any]
 Json: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
 
 _DEEPEST: Final = 24
-_MOST_BRANCHES: Final = 64
+_MOST_STEPS: Final = 500
+_MOST_TOLD: Final = 8
+_DEEPEST_TOLD: Final = 4
 _LONGEST_CHOICES: Final = 48
 
 
@@ -37,20 +39,34 @@ def as_schema(value: object) -> Schema:
     return cast("Schema", value) if isinstance(value, dict) else {}
 
 
+class _Fuel:
+    """Bounds the work on one schema: references may lead in circles, and in ever more branches."""
+
+    def __init__(self) -> None:
+        self.left = _MOST_STEPS
+
+    def burn(self) -> bool:
+        """Take a step; False when there is none left."""
+        self.left -= 1
+        return self.left > 0
+
+
 def settled(schema: object, root: Schema) -> Schema:
     """Give the schema with its local ``$ref`` followed and its ``allOf`` merged in."""
-    return _settled(as_schema(schema), root, _DEEPEST)
+    return _settled(as_schema(schema), root, _Fuel())
 
 
-def _settled(schema: Schema, root: Schema, depth: int) -> Schema:
-    if depth == 0 or not ("$ref" in schema or "allOf" in schema):
+def _settled(schema: Schema, root: Schema, fuel: _Fuel, depth: int = 0) -> Schema:
+    if not ("$ref" in schema or "allOf" in schema):
         return schema
     own = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
     parts = [_referred(schema["$ref"], root)] if "$ref" in schema else []
     parts += [as_schema(part) for part in _listed(schema.get("allOf"))]
+    whole: Schema = {}
     for part in parts:
-        own = _merged(_settled(part, root, depth - 1), own)
-    return own
+        if depth < _DEEPEST and fuel.burn():
+            whole = _merged(whole, _settled(part, root, fuel, depth + 1))
+    return _merged(whole, own)
 
 
 def _referred(reference: object, root: Schema) -> Schema:
@@ -79,20 +95,20 @@ def _merged(base: Schema, more: Schema) -> Schema:
 def branches(schema: object, root: Schema) -> list[Schema]:
     """Give the alternatives that the schema admits, each with one ``type`` at most and without ``anyOf``/``oneOf``."""
     found: list[Schema] = []
-    _spread(as_schema(schema), root, _DEEPEST, found)
-    return found
+    _spread(as_schema(schema), root, _Fuel(), found)
+    return found or [{}]
 
 
-def _spread(schema: Schema, root: Schema, depth: int, found: list[Schema]) -> None:
-    if len(found) >= _MOST_BRANCHES:
-        return
-    schema = _settled(schema, root, _DEEPEST)
+def _spread(schema: Schema, root: Schema, fuel: _Fuel, found: list[Schema], depth: int = 0) -> None:
+    schema = _settled(schema, root, fuel)
     for key in ("anyOf", "oneOf"):
         alternatives = _listed(schema.get(key))
-        if alternatives and depth:
+        if alternatives:
             base = {name: value for name, value in schema.items() if name != key}
             for alternative in alternatives:
-                _spread(_merged(base, _settled(as_schema(alternative), root, _DEEPEST)), root, depth - 1, found)
+                if depth < _DEEPEST and fuel.burn():
+                    chosen = _merged(base, _settled(as_schema(alternative), root, fuel))
+                    _spread(chosen, root, fuel, found, depth + 1)
             return
     types = schema.get("type")
     if isinstance(types, list):
@@ -138,12 +154,13 @@ def is_closed(schema: object, root: Schema) -> bool:
     )
 
 
-def described(schema: object, root: Schema) -> str:
+def described(schema: object, root: Schema, depth: int = 0) -> str:
     """Tell what may stand there, in a word or a few: ``integer``, ``string[]``, ``red|green``, ``string|null``."""
-    return "|".join(dict.fromkeys(_described(branch, root) for branch in branches(schema, root))) or "any"
+    told = dict.fromkeys(_described(branch, root, depth) for branch in branches(schema, root)[:_MOST_TOLD])
+    return "|".join(told) or "any"
 
 
-def _described(branch: Schema, root: Schema) -> str:
+def _described(branch: Schema, root: Schema, depth: int) -> str:
     if "const" in branch:
         return _literal(branch["const"])
     choices = _listed(branch.get("enum"))
@@ -152,7 +169,7 @@ def _described(branch: Schema, root: Schema) -> str:
         return told if len(told) <= _LONGEST_CHOICES else f"{told[:_LONGEST_CHOICES].rpartition('|')[0] or told[:20]}|…"
     kind = branch.get("type")
     if kind == "array":
-        inner = described(branch.get("items"), root) if "items" in branch else "any"
+        inner = described(branch["items"], root, depth + 1) if "items" in branch and depth < _DEEPEST_TOLD else "any"
         return f"({inner})[]" if "|" in inner else f"{inner}[]"
     if isinstance(kind, str):
         return kind

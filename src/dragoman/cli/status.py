@@ -72,19 +72,20 @@ class StatusLine:
 
     def _line(self) -> str:
         style, draws = self._screen.err_style, self._screen.draws
-        elapsed = f"{asyncio.get_running_loop().time() - self._since:.0f} s"
+        seconds = int(asyncio.get_running_loop().time() - self._since)
+        elapsed = f" · {seconds} s" if seconds else ""
         told = self._progress
         if told is not None and told.total:
             share = min(max(told.progress / told.total, 0.0), 1.0)
             filled, empty = _bar(share, draws=draws)
             percent = f" {share:4.0%}  "
-            rest = f"{one_line(told.message or self._text)} · {elapsed}"
+            rest = f"{one_line(told.message or self._text)}{elapsed}"
             room = self._screen.err_width - _BAR_COLUMNS - len(percent) - 1
             return style(filled, "cyan") + style(empty, "dim") + percent + style(_fitted(rest, room), "dim")
         spinners = _SPINNERS[draws]
         spinner = spinners[self._frame % len(spinners)]
         doing = self._text if told is None else f"{one_line(told.message or self._text)} · {told.progress:g}"
-        return style(spinner, "cyan") + " " + style(_fitted(f"{doing} · {elapsed}", self._screen.err_width - 3), "dim")
+        return style(spinner, "cyan") + " " + style(_fitted(f"{doing}{elapsed}", self._screen.err_width - 3), "dim")
 
 
 def _bar(share: float, *, draws: bool) -> tuple[str, str]:

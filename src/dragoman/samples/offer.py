@@ -173,6 +173,8 @@ def checked_arguments(tool: Tool, arguments: object) -> JsonObject:
         if name not in given:
             raise ToolFailure(f"argument {name!r} is missing")
     for name, value in given.items():
+        if "properties" not in schema:
+            break
         if name not in properties:
             raise ToolFailure(f"there is no argument {name!r}")
         problem = _misfit(value, properties[name])
@@ -193,7 +195,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _misfit(value: object, schema: JsonObject) -> str:
-    wanted = schema.get("type", "")
+    wanted = str(schema.get("type", ""))
     kinds = _TYPES.get(wanted, (object,))
     if not isinstance(value, kinds) or (isinstance(value, bool) and wanted in ("integer", "number")):
         return f"a value of type {wanted}"

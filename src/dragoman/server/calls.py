@@ -86,6 +86,21 @@ class Calls:
             method, members, name=name, headers=headers, timeout=timeout, on_progress=on_progress, meta=meta
         )
 
+    async def whole(self, method: str, members: bytes = b"", *, timeout: float | None = None) -> Raw:
+        """Make a request of one round whose result has to be complete.
+
+        Raises:
+            UnknownResultType: it is something else.
+        """
+        raw = await self.simple(method, members, timeout=timeout)
+        try:
+            kind = result_type(raw)
+        except InvalidResult as error:
+            raise self.connection.named(error) from None
+        if kind != "complete":
+            raise self._unknown(method, kind)
+        return raw
+
     async def call(
         self,
         method: str,
@@ -179,7 +194,7 @@ class Calls:
 
     def _unknown(self, method: str, kind: str) -> UnknownResultType:
         return UnknownResultType(
-            f"{method} was answered with a result of type {kind!r}, which this client does not know",
+            f"{method} was answered with a result of type {kind!r}, which can't be taken here",
             result_type=kind,
             server=self.connection.config.name,
         )

@@ -114,6 +114,7 @@ class Connection:
         self.client = client
         self.metadata = RequestMetadata(None, client, callbacks.offers())
         self.tells_cancellation = True
+        self.answers_questions = True
         self.opening = True
         self.on_change: Callable[[str, Raw], None] | None = None
         self.on_lost: Callable[[], None] | None = None
@@ -407,6 +408,10 @@ class Connection:
             self._call(self.callbacks.on_message, direction, data)
 
     def _asked(self, number: RequestId, method: str, params: Raw | UnsetType, during: RequestId | None) -> None:
+        if not self.answers_questions:
+            # There, a client must not write responses: what a server asks comes within results.
+            self._count_rubbish(MalformedMessage(f"a request of the server's own ({method})"))
+            return
         if method == "ping":
             self._post(Outgoing(encode_result(number, b"{}")))
             return

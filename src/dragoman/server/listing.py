@@ -61,7 +61,7 @@ async def _pages(calls: Calls, method: str, member: str, kind: type[K]) -> Page[
     seen: set[str] = set()
     for _ in range(_MOST_PAGES):
         try:
-            raw = await calls.simple(method, b'"cursor":%b' % encode(cursor) if cursor is not None else b"")
+            raw = await calls.whole(method, b'"cursor":%b' % encode(cursor) if cursor is not None else b"")
         except InvalidParams as refusal:
             if cursor is None:
                 raise

@@ -214,6 +214,7 @@ class Opening:
         if agreement.era == "stateless":
             connection.metadata = RequestMetadata(agreement.version, self._client, self._callbacks.offers())
             connection.tells_cancellation = not connection.transport.exchanges
+            connection.answers_questions = False
         else:
             await connection.notify_and_wait("notifications/initialized")
 

@@ -282,7 +282,7 @@ class Server:
         params: dict[str, Any] = {"ref": wire, "argument": {"name": argument, "value": value}}
         if context:
             params["context"] = {"arguments": dict(context)}
-        raw = await self._calls.simple("completion/complete", encode(params)[1:-1], timeout=timeout)
+        raw = await self._calls.whole("completion/complete", encode(params)[1:-1], timeout=timeout)
         return self._calls.read(Completion, raw, "the completion")
 
     # The conversation itself.
@@ -314,7 +314,9 @@ class Server:
         if self.era == "stateless":
             self._connection.metadata.log_level = level
             return
-        await self._calls.simple("logging/setLevel", encode({"level": level})[1:-1])
+        members = encode({"level": level})[1:-1]
+        await self._calls.simple("logging/setLevel", members)
+        self._calls.standing["log level"] = ("logging/setLevel", members)
 
     async def ping(self, *, timeout: float | None = None) -> None:
         """Ask whether the server is there: ``ping``, or ``server/discover`` in the stateless era, which has none."""

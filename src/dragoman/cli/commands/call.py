@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,25 +16,29 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command()
+#: ``\b`` keeps click from joining the lines of a block.
+_HELP: Final = """Call a tool.
+
+\b
+Arguments are typed by the tool's schema:
+  city=Rome             text, number, true or false … as the tool asks
+  tags=a tags=b         the elements of an array
+  where.city=Rome       within an object
+  limits:='[1, 2]'      JSON as it stands
+  text@=notes.txt       what a file says
+
+They win over --args. Exits with 1 if the tool reports an error.
+"""
+
+
+@click.command(help=_HELP)
 @click.argument("tool")
 @click.argument("words", nargs=-1, metavar="[NAME=VALUE]...", type=click.UNPROCESSED)
 @click.option("--args", "base", metavar="JSON", help="The arguments as an object: JSON, @FILE, or - for stdin.")
 @click.option("--no-check", is_flag=True, help="Send the arguments whatever the tool's schema says.")
 @server_options
 def command(desk: Desk, tool: str, words: tuple[str, ...], base: str | None, *, no_check: bool) -> int:
-    r"""Call a tool.
-
-    \b
-    Arguments are typed by the tool's schema:
-      city=Rome             text, number, true or false … as the tool asks
-      tags=a tags=b         the elements of an array
-      where.city=Rome       within an object
-      limits:='[1, 2]'      JSON as it stands
-      text@=notes.txt       what a file says
-
-    They win over --args. Exits with 1 if the tool reports an error.
-    """
+    """Call a tool; the help tells the rest."""
     from dragoman.cli.arguments import parse_words, read_base
     from dragoman.cli.running import converse
 

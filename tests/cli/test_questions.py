@@ -1,0 +1,189 @@
+"""A server's questions, put to a person at a terminal: forms, pages, refusals."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.program import NOTES, ODD, Terminal
+
+ERAS = ["2026-07-28", "2025-11-25"]
+
+
+def answered(terminal: Terminal) -> dict[str, Any]:
+    """What the server got, which it says last."""
+    terminal.finish()
+    line = terminal.text.strip().splitlines()[-1]
+    return json.loads(line[line.index("{") :])
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_a_form_is_asked_field_by_field_and_sent_when_it_was_seen(era: str) -> None:
+    """With defaults, choices, and another go where an answer does not fit."""
+    with Terminal(["call", "fill", "-s", ODD, "--protocol-version", era]) as terminal:
+        head = terminal.expect("Your name: ")
+        assert "odd_server.py asks" in head
+        assert "Who are you? red \\x1b[31malert" in head
+        terminal.type("A\n")
+        terminal.expect("That must have at least 2 characters.")
+        terminal.type("Ada\n")
+        terminal.expect("age (an integer, 18 to 120, may be left out): ")
+        terminal.type("17\n")
+        terminal.expect("That must be an integer, 18 to 120.")
+        terminal.type("36\n")
+        terminal.expect("mail (name@host, may be left out): ")
+        terminal.type("\n")
+        terminal.expect("day (YYYY-MM-DD, may be left out) [2026-01-31]: ")
+        terminal.type("\n")
+        terminal.expect("sure (y/n, may be left out) [no]: ")
+        terminal.type("y\n")
+        terminal.expect("3) blue")
+        terminal.expect("colour (a number or a name): ")
+        terminal.type("\n")
+        terminal.expect("That is needed.")
+        terminal.type("2\n")
+        terminal.expect("size (a number or a name, may be left out) [Small]: ")
+        terminal.type("large\n")
+        terminal.expect("toppings (")
+        terminal.type("1, capers\n")
+        review = terminal.expect("[y]es, send, [e]dit, [d]ecline, [c]ancel: ")
+        assert "This would go to odd_server.py:" in review
+        assert "mail" in review
+        terminal.type("y\n")
+        content = {"name": "Ada", "age": 36, "day": "2026-01-31", "sure": True, "colour": "green", "size": "l"}
+        assert answered(terminal) == {"action": "accept", "content": {**content, "toppings": ["olives", "capers"]}}
+
+
+def test_answers_can_be_changed_before_they_are_sent() -> None:
+    """The second go offers what was typed in the first."""
+    with Terminal(["call", "delete_note", "title=welcome", "-s", NOTES]) as terminal:
+        terminal.expect("Delete it (y/n) [no]: ")
+        terminal.type("y\n")
+        terminal.expect("[e]dit")
+        terminal.type("e\n")
+        terminal.expect("Delete it (y/n) [yes]: ")
+        terminal.type("n\n")
+        terminal.expect("Delete it  no")
+        terminal.expect("[e]dit")
+        terminal.type("y\n")
+        terminal.expect("Kept the note 'welcome'.")
+        assert terminal.finish() == 0
+
+
+@pytest.mark.parametrize(("typed", "action"), [("/decline\n", "decline"), ("/cancel\n", "cancel"), ("\x04", "cancel")])
+def test_a_form_can_be_refused_at_any_field(typed: str, action: str) -> None:
+    """No and not now are different answers."""
+    with Terminal(["call", "fill", "-s", ODD]) as terminal:
+        terminal.expect("Your name: ")
+        terminal.type("Ada\n")
+        terminal.expect("age (")
+        terminal.type(typed)
+        assert answered(terminal) == {"action": action}
+
+
+@pytest.mark.parametrize(
+    ("typed", "action"), [("y", "accept"), ("d", "decline"), ("c", "cancel"), ("what?\ny", "accept")]
+)
+def test_a_form_without_fields_is_a_plain_question(typed: str, action: str) -> None:
+    """Yes, no, or not now."""
+    with Terminal(["call", "confirm", "-s", ODD]) as terminal:
+        terminal.expect("Go on?")
+        terminal.expect("[y]es, [d]ecline, [c]ancel: ")
+        terminal.type(f"{typed}\n")
+        assert answered(terminal)["action"] == action
+
+
+def test_several_questions_come_one_after_the_other() -> None:
+    """What was typed ahead is not lost between them."""
+    with Terminal(["call", "read_title", "-s", ODD]) as terminal:
+        terminal.expect("First title?")
+        terminal.expect("title: ")
+        terminal.type("one\ny\ntwo\ny\n")
+        terminal.expect("Second title?")
+        terminal.finish()
+    assert json.loads(terminal.text[terminal.text.rindex("[{") :]) == [{"title": "one"}, {"title": "two"}]
+
+
+def browser(tmp_path: Path) -> tuple[dict[str, str], Path]:
+    """A browser that only notes which address it was given."""
+    visited = tmp_path / "visited"
+    program = tmp_path / "browser"
+    program.write_text(f"#!{sys.executable}\nimport sys\nopen({str(visited)!r}, 'a').write(sys.argv[1])\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return {"BROWSER": f"{program} %s"}, visited
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_a_page_is_opened_only_after_a_yes(tmp_path: Path, era: str) -> None:
+    """The whole address is shown first, with its host marked."""
+    env, visited = browser(tmp_path)
+    url = "https://login.example.com/start?state=1"
+    with Terminal(
+        ["call", "visit", f"url={url}", "--no-check", "-s", ODD, "--protocol-version", era], env=env
+    ) as terminal:
+        text = terminal.expect("[c]ancel: ")
+        assert "odd_server.py wants you to visit a page" in text
+        assert url in text
+        assert "https://\x1b[1;33mlogin.example.com\x1b[0m/start?state=1" in terminal.raw
+        assert "Host: login.example.com" in text
+        assert "Careful" not in text
+        assert not visited.exists()
+        terminal.type("o\n")
+        assert answered(terminal) == {"action": "accept"}
+    assert visited.read_text() == url
+
+
+@pytest.mark.parametrize(("typed", "action"), [("v", "accept"), ("d", "decline"), ("c", "cancel"), ("\x04", "cancel")])
+def test_a_page_can_be_visited_by_hand_or_refused(tmp_path: Path, typed: str, action: str) -> None:
+    """No browser is started then."""
+    env, visited = browser(tmp_path)
+    with Terminal(["call", "visit", "url=https://example.com/", "--no-check", "-s", ODD], env=env) as terminal:
+        terminal.expect("[c]ancel: ")
+        terminal.type(typed if typed == "\x04" else f"{typed}\n")
+        assert answered(terminal) == {"action": action}
+    assert not visited.exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "warning"),
+    [
+        ("https://xn--pple-43d.com/", "letters of other scripts"),
+        ("https://bank.example@evil.example/", "the host is evil.example"),
+        ("http://example.com/", "not encrypted"),
+    ],
+)
+def test_a_suspicious_page_is_warned_of(url: str, warning: str) -> None:
+    """Before it is asked whether to open it."""
+    with Terminal(["call", "visit", f"url={url}", "--no-check", "-s", ODD], columns=200) as terminal:
+        text = terminal.expect("[d]ecline")
+        assert "Careful: " in text
+        assert warning in text
+        terminal.type("d\n")
+        assert answered(terminal) == {"action": "decline"}
+
+
+def test_what_is_no_page_is_never_opened(tmp_path: Path) -> None:
+    """It can only be refused."""
+    env, visited = browser(tmp_path)
+    with Terminal(["call", "visit", "url=file:///etc/passwd", "--no-check", "-s", ODD], env=env) as terminal:
+        assert "[o]pen" not in terminal.expect("[c]ancel: ")
+        terminal.type("o\nv\nd\n")
+        assert answered(terminal) == {"action": "decline"}
+    assert not visited.exists()
+
+
+def test_a_browser_that_cannot_be_started_is_told(tmp_path: Path) -> None:
+    """The person can still go there by hand."""
+    env = {"BROWSER": str(tmp_path / "none"), "PATH": str(tmp_path), "DISPLAY": "", "WAYLAND_DISPLAY": ""}
+    with Terminal(["call", "visit", "url=https://example.com/", "--no-check", "-s", ODD], env=env) as terminal:
+        terminal.expect("[c]ancel: ")
+        terminal.type("o\n")
+        terminal.expect("No browser could be started: open it by hand.")
+        terminal.expect("[c]ancel: ")
+        terminal.type("v\n")
+        assert answered(terminal) == {"action": "accept"}
