@@ -19,8 +19,10 @@ PURE = {"auth", "cache", "config", "errors", "events", "model", "policy", "proto
 """The parts of the package that hold no I/O, no clock and no async."""
 
 LIBRARIES = {
+    "aiohappyeyeballs": {"transports"},
     "aiohttp": {"gateway", "samples", "testing", "transports"},
     "click": {"cli"},
+    "httptools": {"transports"},
     "jsonschema_rs": {"schema"},
     "msgspec": None,
     "rich": {"cli", "demo"},

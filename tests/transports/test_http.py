@@ -1,6 +1,7 @@
 """Streamable HTTP when all goes well: what is sent, what is taken, sessions, mirrored headers, many calls at once.
 
-Everything runs twice, over pooled connections used directly and by aiohttp's public way. Faults: `test_http_faults.py`.
+Everything runs twice, over our own connections and over aiohttp's, which serve where there is a proxy. Faults:
+`test_http_faults.py`.
 """
 
 from __future__ import annotations
@@ -21,15 +22,22 @@ from dragoman.config.model import ServerConfig
 from dragoman.errors import ConnectionClosed, ConnectionLost, MessageTooLarge
 from dragoman.transports import pool
 from dragoman.transports.http import StreamableHttp
+from dragoman.transports.network import Address
+from dragoman.transports.proxied import ProxiedPool
 from tests.servers.http_faults import Visit, serving
 from tests.transports.exchanges import HANDSHAKE, STATELESS, ExchangeInbox, initialize, notification, request
 
 
-@pytest.fixture(params=["direct", "public"])
+def by_aiohttp(config: ServerConfig, address: Address) -> ProxiedPool:
+    """Give a pool of aiohttp's connections, without a proxy."""
+    return ProxiedPool(config, address, None)
+
+
+@pytest.fixture(params=["direct", "aiohttp"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Use connections directly, or as with an aiohttp that nobody has tried yet."""
-    if request.param == "public":
-        monkeypatch.setattr(pool, "KNOWN_AIOHTTP", ((0, 0), (0, 0)))
+    """Use our own connections, or aiohttp's as where there is a proxy."""
+    if request.param == "aiohttp":
+        monkeypatch.setattr(pool, "DirectPool", by_aiohttp)
     return request.param
 
 

@@ -30,17 +30,24 @@ from dragoman.errors import (
 )
 from dragoman.transports import pool
 from dragoman.transports.http import StreamableHttp
+from dragoman.transports.network import Address
+from dragoman.transports.proxied import ProxiedPool
 from tests.servers.http_faults import JSON, Visit, free_port, serving
 from tests.transports.exchanges import HANDSHAKE, STATELESS, ExchangeInbox, initialize, notification, request
 
 SECRET = "s3cr3t"
 
 
-@pytest.fixture(params=["direct", "public"], autouse=True)
+def by_aiohttp(config: ServerConfig, address: Address) -> ProxiedPool:
+    """Give a pool of aiohttp's connections, without a proxy."""
+    return ProxiedPool(config, address, None)
+
+
+@pytest.fixture(params=["direct", "aiohttp"], autouse=True)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Use connections directly, or as with an aiohttp that nobody has tried yet."""
-    if request.param == "public":
-        monkeypatch.setattr(pool, "KNOWN_AIOHTTP", ((0, 0), (0, 0)))
+    """Use our own connections, or aiohttp's as where there is a proxy."""
+    if request.param == "aiohttp":
+        monkeypatch.setattr(pool, "DirectPool", by_aiohttp)
     return request.param
 
 

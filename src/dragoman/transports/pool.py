@@ -7,6 +7,7 @@ It knows nothing of MCP: ``http.py`` and ``sse.py`` say what to send and what an
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 import socket
 import ssl
@@ -140,13 +141,9 @@ class DirectPool:
     async def _connect(self) -> HttpConnection:
         try:
             async with asyncio.timeout(self._patience):
+                connected = await self._connected_socket()
                 _, connection = await self._loop.create_connection(
-                    self._new,
-                    self._host,
-                    self._port,
-                    ssl=self._tls,
-                    server_hostname=self._tls_name,
-                    happy_eyeballs_delay=_NEXT_ADDRESS,
+                    self._new, sock=connected, ssl=self._tls, server_hostname=self._tls_name
                 )
         except FAULTS as error:
             raise self._faults.unreachable(error) from error
@@ -155,6 +152,16 @@ class DirectPool:
             raise self._faults.unreachable()
         self._open.add(connection)
         return connection
+
+    async def _connected_socket(self) -> socket.socket:
+        """Connect to the host's first address that answers; asyncio's own way loses a socket when it is cancelled."""
+        from aiohappyeyeballs import start_connection  # pyright: ignore[reportUnknownVariableType] - bare tuples
+
+        found = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        connected = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS, interleave=1)
+        with contextlib.suppress(OSError):
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connected
 
     def _new(self) -> HttpConnection:
         return HttpConnection(self._keep, self._lost)
