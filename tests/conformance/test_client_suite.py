@@ -49,6 +49,26 @@ CASES = [
 ]
 
 
+@pytest.mark.requirement(
+    "BASE-1",
+    "RESULT-1",
+    "META-1",
+    "VERSION-1",
+    "LIFE-1",
+    "HTTP-3",
+    "HTTP-4",
+    "HTTP-5",
+    "HTTP-7",
+    "HEADER-1",
+    "HEADER-2",
+    "HEADER-3",
+    "MRTR-1",
+    "MRTR-2",
+    "MRTR-3",
+    "MRTR-4",
+    "SCHEMA-1",
+    "SCHEMA-2",
+)
 @pytest.mark.parametrize(("revision", "scenario"), CASES)
 def test_scenario_passes(
     revision: str, scenario: str, tmp_path: Path, record: Callable[[str, str, dict[str, int]], None]
@@ -67,6 +87,7 @@ def test_scenario_passes_without_being_told_the_revision(revision: str, scenario
     assert not verdict.complaints, "\n".join(verdict.complaints)
 
 
+@pytest.mark.requirement("LIFE-4")
 @pytest.mark.parametrize("revision", EARLIER)
 def test_an_earlier_handshake_passes(
     revision: str, tmp_path: Path, record: Callable[[str, str, dict[str, int]], None]

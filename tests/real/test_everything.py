@@ -152,6 +152,7 @@ async def test_prompts_are_filled_in_and_completed(server: Server) -> None:
     assert (await server.complete(template, "resourceId", "7")).values == ("7",)
 
 
+@pytest.mark.requirement("ROOTS-1")
 async def test_it_asks_and_is_answered(server: Server, person: Person) -> None:
     """Sampling, a form with many kinds of fields, a page to visit, and roots that change."""
     sampled = await server.call_tool("trigger-sampling-request", {"prompt": "Hm?", "maxTokens": 7})
@@ -203,6 +204,7 @@ async def test_updates_of_a_resource_are_heard(server: Server) -> None:
     await server.call_tool("toggle-subscriber-updates")
 
 
+@pytest.mark.requirement("TASK-6")
 async def test_a_task_asks_and_is_followed_to_its_result(config: ServerConfig) -> None:
     """A tool that must be a task is called like any other, and its question answered on the way."""
     if config.transport == "sse":

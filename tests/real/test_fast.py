@@ -60,6 +60,7 @@ async def server(config: ServerConfig) -> AsyncIterator[Server]:
         yield server
 
 
+@pytest.mark.requirement("PAGE-1")
 @everywhere
 async def test_all_pages_are_listed(server: Server) -> None:
     """Listings that come three at a time come whole."""
@@ -113,6 +114,7 @@ async def test_questions_are_answered(server: Server, tool: str, told: str) -> N
     assert (await server.call_tool(tool)).text == told
 
 
+@pytest.mark.requirement("TASK-1")
 @where_stateless
 async def test_a_task_is_followed_to_its_result(server: Server) -> None:
     """A call that becomes a task looks like any other call."""
@@ -123,12 +125,14 @@ async def test_a_task_is_followed_to_its_result(server: Server) -> None:
     assert "the hammer broke" in failed.text
 
 
+@pytest.mark.requirement("TASK-2")
 @where_stateless
 async def test_a_task_asks_and_goes_on(server: Server) -> None:
     """Questions of a task are answered through the same handler as any other."""
     assert (await server.call_tool("work_and_ask")).text == "green, half done"
 
 
+@pytest.mark.requirement("TASK-1")
 @where_stateless
 async def test_a_task_is_held_by_its_handle(server: Server) -> None:
     """States can be watched, and the result fetched by another handle of the same id."""
@@ -140,6 +144,7 @@ async def test_a_task_is_held_by_its_handle(server: Server) -> None:
     assert (await server.task(task.id).result()).structured == {"loops": 10}
 
 
+@pytest.mark.requirement("TASK-4")
 @where_stateless
 async def test_a_task_is_cancelled(server: Server) -> None:
     """Cancelling ends it, and its result is an error that says so."""
@@ -172,6 +177,7 @@ async def test_an_unknown_task_is_an_error(server: Server) -> None:
         await server.task("no-such-task").result(timeout=10)
 
 
+@pytest.mark.requirement("TASK-8")
 async def test_tasks_need_an_era_that_has_them(address: str) -> None:
     """Where the extension isn't spoken, a tool that must be a task can't be called, and that is told."""
     async with dragoman.connect(fixture_config("fast", address, "http", HANDSHAKE)) as server:

@@ -35,6 +35,7 @@ async def test_the_filesystem_server_works_where_it_is_told(tmp_path: Path) -> N
     assert Path(note).read_text() == "first\nsecond\n"
 
 
+@pytest.mark.requirement("ROOTS-1")
 async def test_the_filesystem_server_takes_its_directories_from_roots(tmp_path: Path) -> None:
     """Roots that the client tells replace what the command line said, and can change."""
     (one := tmp_path / "one").mkdir()

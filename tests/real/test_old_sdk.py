@@ -95,6 +95,7 @@ async def test_updates_are_heard(server: Server) -> None:
         assert await take(changes, 1) == [ResourceUpdated("note://old")]
 
 
+@pytest.mark.requirement("TASK-6")
 async def test_a_core_task_is_followed_to_its_result(server: Server) -> None:
     """A tool that must be a task is called like any other; its questions are answered on the way."""
     assert (await server.call_tool("dig", {"ask": False})).text == "dug 1"  # before it is known that it must be a task
@@ -110,6 +111,7 @@ async def test_a_core_task_is_held_by_its_handle(server: Server) -> None:
     assert (await server.task(task.id).result(timeout=10)).text == "dug 1"
 
 
+@pytest.mark.requirement("TASK-9")
 async def test_a_core_task_fails_or_is_cancelled(server: Server) -> None:
     """Either end is told."""
     broken = await server.start_task("fail_later")
@@ -144,6 +146,7 @@ async def test_only_what_may_be_a_task_becomes_one(address: str) -> None:
             await server.start_task("dig", {"ask": False})
 
 
+@pytest.mark.requirement("LIFE-4")
 @pytest.mark.parametrize("version", HANDSHAKE_VERSIONS)
 @pytest.mark.parametrize("transport", ["http", "socket"])
 async def test_every_handshake_is_spoken(address: str, transport: str, version: str) -> None:
@@ -153,6 +156,7 @@ async def test_every_handshake_is_spoken(address: str, transport: str, version: 
         assert (await server.call_tool("echo", {"text": "a"})).text == "a"
 
 
+@pytest.mark.requirement("VERSION-2")
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_the_handshake_is_fallen_back_to(address: str, transport: str) -> None:
     """Without a pin, a server that knows only the handshake is met in it."""
@@ -165,6 +169,7 @@ async def test_the_handshake_is_fallen_back_to(address: str, transport: str) -> 
         assert (await server.call_tool("echo", {"text": "a"})).text == "a"
 
 
+@pytest.mark.requirement("VERSION-5")
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_revision_that_the_server_lacks_is_refused(address: str, transport: str) -> None:
     """A pin that can't be kept is an error, never quietly another revision."""

@@ -87,6 +87,7 @@ async def test_everything_is_listed(server: Server) -> None:
     assert server.problems == []
 
 
+@pytest.mark.requirement("HTTP-2")
 async def test_tools_answer(server: Server) -> None:
     """Text, structured values, nothing at all, and the tool's own error."""
     assert (await server.call_tool("echo", {"text": "ö — 世界 \u2028 🎈"})).text == "ö — 世界 \u2028 🎈"
@@ -121,6 +122,7 @@ async def test_a_large_result_arrives(server: Server) -> None:
     assert len((await server.call_tool("big", {"size": 5_000_000})).text) == 5_000_000
 
 
+@pytest.mark.requirement("BASE-3")
 async def test_many_calls_at_once_get_their_own_answers(server: Server) -> None:
     """Answers that come in any order find their callers."""
     results = await asyncio.gather(*(server.call_tool("add", {"a": n, "b": 1}) for n in range(100)))
@@ -181,6 +183,7 @@ async def test_the_newest_revision_is_agreed_on(address: str, transport: str) ->
         assert (await server.call_tool("echo", {"text": "a"})).text == "a"
 
 
+@pytest.mark.requirement("VERSION-4")
 async def test_the_old_transport_is_found_by_itself(address: str) -> None:
     """An address of HTTP with SSE needs no word about its transport."""
     async with dragoman.connect(f"{address}/legacy/sse") as server:
@@ -188,6 +191,7 @@ async def test_the_old_transport_is_found_by_itself(address: str) -> None:
         assert (await server.call_tool("echo", {"text": "a"})).text == "a"
 
 
+@pytest.mark.requirement("LIFE-4")
 @pytest.mark.parametrize("version", HANDSHAKE_VERSIONS)
 @pytest.mark.parametrize("transport", ["http", "legacy"])
 async def test_every_handshake_is_spoken(address: str, transport: str, version: str) -> None:
@@ -198,6 +202,7 @@ async def test_every_handshake_is_spoken(address: str, transport: str, version: 
         assert (await server.read_resource("note://greeting")).text == "hello, wörld"
 
 
+@pytest.mark.requirement("HEADER-2")
 @pytest.mark.parametrize("transport", ["http", "json"])
 async def test_arguments_are_mirrored_into_headers(address: str, transport: str) -> None:
     """The SDK refuses a call whose headers don't fit; one that wasn't listed yet is listed and sent again."""

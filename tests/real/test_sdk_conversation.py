@@ -61,6 +61,7 @@ class Person:
         return self.answer
 
 
+@pytest.mark.requirement("PROGRESS-1")
 @streaming
 async def test_progress_is_heard_in_order(config: ServerConfig) -> None:
     """Every step reaches the caller whose call it belongs to, before the answer."""
@@ -100,6 +101,7 @@ async def test_the_stateless_era_logs_only_on_request(address: str) -> None:
     assert [line.level for line in heard] == ["error"]
 
 
+@pytest.mark.requirement("MRTR-1", "ELICIT-3")
 @asking
 @pytest.mark.parametrize(
     ("answer", "told"),
@@ -123,6 +125,7 @@ async def test_a_form_is_answered(config: ServerConfig, answer: ElicitationResul
     assert person.contexts[0].server == "sdk"
 
 
+@pytest.mark.requirement("ELICIT-4")
 @asking
 async def test_a_page_is_offered(config: ServerConfig) -> None:
     """An elicitation by URL shows the whole address and sends no content back."""
@@ -161,6 +164,7 @@ async def test_roots_are_told(config: ServerConfig) -> None:
         assert (await server.call_tool("roots")).structured == {"result": ["file:///srv/data", "file:///tmp"]}
 
 
+@pytest.mark.requirement("OFFER-1")
 @asking
 @pytest.mark.parametrize("tool", ["order", "think", "roots"])
 async def test_what_nobody_answers_is_not_offered(config: ServerConfig, tool: str) -> None:
@@ -202,6 +206,7 @@ async def test_updates_of_a_resource_are_heard(config: ServerConfig) -> None:
             assert await take(changes, 1) == [ResourceUpdated("note://pixel")]
 
 
+@pytest.mark.requirement("SUBSCRIBE-1")
 @telling
 async def test_two_listeners_hear_only_their_own(config: ServerConfig) -> None:
     """Each subscription has its own filter, on one connection."""
@@ -216,6 +221,7 @@ async def test_two_listeners_hear_only_their_own(config: ServerConfig) -> None:
         assert await take(other, 1) == [ResourceUpdated("note://pixel")]
 
 
+@pytest.mark.requirement("STDIO-2", "CANCEL-2")
 @streaming
 async def test_a_cancelled_call_is_cancelled_at_the_server(config: ServerConfig) -> None:
     """A caller who gives up frees the server; the connection goes on."""
@@ -244,6 +250,7 @@ async def told(server: dragoman.Server, name: str, state: str) -> bool:
     return (await server.call_tool("hung", {"name": name})).text == state
 
 
+@pytest.mark.requirement("HTTP-7")
 async def test_a_broken_stream_is_resumed(address: str) -> None:
     """The server closes the stream on which the answer was to come; it comes on the next one."""
     async with dragoman.connect(fixture_config("sdk", address, "http", HANDSHAKE)) as server:

@@ -181,7 +181,7 @@ async def test_rounds_repeat_the_request_with_answers(sdk: str) -> None:
         assert first.message["id"] != retry.message["id"]
 
 
-@pytest.mark.requirement("LIFE-1", "LIFE-2", "LIFE-3", "SESSION-1")
+@pytest.mark.requirement("LIFE-1", "LIFE-2", "LIFE-3", "HTTP-8", "SESSION-1")
 async def test_a_handshake_opens_and_names_the_session(sdk: str) -> None:
     """First initialize alone, then initialized, then anything; afterwards version and session are on everything."""
     recorder = await recorded(sdk, HANDSHAKE)
@@ -233,7 +233,7 @@ async def test_requests_about_a_task_name_it(fast: str) -> None:
         )
 
 
-@pytest.mark.requirement("STDIO-1", "STDIO-2", "SUBSCRIBE-1")
+@pytest.mark.requirement("STDIO-1", "STDIO-2", "STDIO-3")
 @pytest.mark.parametrize("version", [HANDSHAKE, STATELESS])
 async def test_stdin_gets_one_message_per_line(version: str) -> None:
     """Every line is one message, and the only responses are to what the server asked."""

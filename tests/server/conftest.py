@@ -25,7 +25,8 @@ class Clock:
         return self._real() + self._turned
 
     async def forward(self, seconds: float) -> None:
-        """Turn the clock forward and let happen what is due then."""
+        """Turn the clock forward, after all that is ready was done, and let happen what is due then."""
+        await quiet()
         self._turned += seconds
         await quiet()
 

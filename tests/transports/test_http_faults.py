@@ -254,6 +254,29 @@ async def test_what_is_no_http_is_told() -> None:
     assert "no HTTP" in str(error)
 
 
+@pytest.mark.parametrize("fault", ["gzip", "chunks", "length"])
+async def test_a_body_that_breaks_http_is_told(fault: str) -> None:
+    """Packed or cut in a way that nobody can undo."""
+
+    async def script(visit: Visit) -> None:
+        body = visit.result()
+        if fault == "gzip":
+            await visit.answer(body, headers={"Content-Encoding": "gzip"})
+        elif fault == "chunks":
+            await visit.head(headers={"Transfer-Encoding": "chunked"})
+            await visit.write(b"nonsense\r\n" + body)
+        else:
+            await visit.head(headers={"Content-Length": "many"})
+            await visit.write(body)
+        await visit.hang()
+
+    async with serving(first(script)) as server, opened(server.url) as (http, inbox):
+        with pytest.raises((OutcomeUnknown, MalformedMessage), match="far: "):
+            await asyncio.wait_for(http.send(request(1)), 5)
+        await http.send(request(2))
+    assert inbox.answers().keys() == {2}
+
+
 # Time and cancellation.
 
 

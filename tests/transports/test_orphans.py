@@ -20,7 +20,7 @@ import pytest
 from dragoman.transports.orphans import WATCHER_SCRIPT
 from dragoman.transports.stdio import StdioTransport
 from tests.transports.recording import RecordingInbox, alive, wait_until
-from tests.transports.test_stdio import about, configuration
+from tests.transports.started import about, configuration
 
 #: The watcher gives servers 0.5 s to end on their own and 1 s after SIGTERM; the rest is a slow machine's.
 SOON = 6.0
@@ -42,7 +42,10 @@ class Client:
 def client(ending: str, *words: str) -> Generator[Client]:
     """Run a client with one scripted server; ``ending`` is what it does once the server answers."""
     program = """
-        from tests.transports.test_stdio import *
+        import asyncio, atexit, gc, os, psutil, signal, time
+        from dragoman.transports.stdio import StdioTransport
+        from tests.transports.recording import RecordingInbox
+        from tests.transports.started import about, configuration
 
         async def main():
             transport, inbox = StdioTransport(configuration(*WORDS)), RecordingInbox()
@@ -99,7 +102,6 @@ def test_a_client_that_vanishes_takes_its_server_along(ending: str) -> None:
 def test_a_forked_child_of_the_client_neither_keeps_nor_ends_the_server() -> None:
     """The child's clean-up and end change nothing; the client's end counts although a child lives on."""
     ending = """
-        import atexit
         if not (short := os.fork()):
             transport._finalizer()
             atexit._run_exitfuncs()

@@ -1,32 +1,16 @@
-"""The stdio transport against real processes: talking, failing, pushing back, ending."""
+"""The stdio transport against real processes: talking, failing, pushing back."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
-import gc
 import json
-import os
-import resource
-import signal
-import subprocess
-import sys
-import textwrap
 import time
-from collections.abc import AsyncGenerator, Coroutine
-from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 import uvloop
 
-from dragoman.config.model import ServerConfig
 from dragoman.errors import (
-    CommandNotFound,
-    ConfigError,
-    ConnectionClosed,
     ConnectionLost,
     MalformedMessage,
     MessageTooLarge,
@@ -34,38 +18,14 @@ from dragoman.errors import (
 )
 from dragoman.protocol.jsonrpc import encode_request
 from dragoman.transports.base import Outgoing
-from dragoman.transports.stdio import StdioTransport
-from tests.servers import scripted
 from tests.transports.recording import RecordingInbox, alive, ask, call, gone, send
-
-MEGABYTE = 1_000_000
+from tests.transports.started import about, opened, run_on, shell
 
 # The first loop of libuv opens a pipe for signals, which stays for the life of the process.
 uvloop.new_event_loop().close()
 
 
-def configuration(*words: str, **settings: Any) -> ServerConfig:
-    """Give the settings of a scripted server, with little patience at its end."""
-    command, *args = scripted(*words)
-    settings.setdefault("shutdown_timeout", 0.5)
-    return ServerConfig(name="scripted", command=command, args=tuple(args), **settings)
-
-
-@contextlib.asynccontextmanager
-async def opened(*words: str, **settings: Any) -> AsyncGenerator[tuple[StdioTransport, RecordingInbox]]:
-    """Open a transport to a scripted server, and close it."""
-    transport, inbox = StdioTransport(configuration(*words, **settings)), RecordingInbox()
-    await transport.open(inbox)
-    try:
-        yield transport, inbox
-    finally:
-        await transport.aclose()
-
-
-async def about(transport: StdioTransport, inbox: RecordingInbox) -> dict[str, Any]:
-    """Give what the scripted server tells of itself."""
-    answer = await ask(transport, inbox, call(1_000_001, "about"))
-    return answer["result"]["structuredContent"]
+MEGABYTE = 1_000_000
 
 
 # Talking.
@@ -110,11 +70,6 @@ async def test_a_message_with_line_breaks_goes_out_as_one_line() -> None:
             await send(transport, Outgoing(data.replace(b'"id":1', b'"id":%d' % number), "tools/call", number))
         for number in (1, 2):
             assert (await inbox.answer(number))["result"]["content"][0]["text"] == "hi"
-
-
-def shell(script: str) -> StdioTransport:
-    """Give a transport to a server that is a few lines of shell."""
-    return StdioTransport(ServerConfig(name="shell", command="sh", args=("-c", script), shutdown_timeout=0.5))
 
 
 async def test_a_pipe_that_takes_a_part_gets_the_rest_later() -> None:
@@ -164,124 +119,6 @@ def test_it_works_on_uvloop() -> None:
         await gone(*family)
 
     run_on(uvloop.new_event_loop(), main())
-
-
-# What is started.
-
-
-async def test_the_servers_environment_is_ours_and_the_configured() -> None:
-    """`env` is laid over this process's environment, and `cwd` is where the server runs."""
-    async with opened(env={"GREETING": "hello"}, cwd="/") as (transport, inbox):
-        told = await about(transport, inbox)
-        assert told["env"]["GREETING"] == "hello"
-        assert told["env"]["PATH"] == os.environ["PATH"]
-        assert told["cwd"] == "/"
-
-
-async def test_a_closed_environment_passes_only_what_programs_need(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `inherit_env` off, a secret of this process stays here."""
-    monkeypatch.setenv("SECRET_TOKEN", "hush")
-    monkeypatch.setenv("LC_TIME", "C")
-    async with opened(inherit_env=False, env={"GREETING": "hello"}) as (transport, inbox):
-        env = (await about(transport, inbox))["env"]
-        assert "SECRET_TOKEN" not in env
-        assert (env["GREETING"], env["LC_TIME"], env["PATH"]) == ("hello", "C", os.environ["PATH"])
-
-
-async def test_a_relative_command_is_relative_to_its_directory(tmp_path: Path) -> None:
-    """A command with a slash starts from `cwd`."""
-    program = tmp_path / "run.sh"
-    program.write_text('#!/bin/sh\nexec "$@"\n')
-    program.chmod(0o755)
-    transport, inbox = (
-        StdioTransport(ServerConfig(command="./run.sh", args=tuple(scripted()), cwd=str(tmp_path))),
-        (RecordingInbox()),
-    )
-    await transport.open(inbox)
-    assert (await ask(transport, inbox, call(1, "echo", message="hi")))["id"] == 1
-    await transport.aclose()
-
-
-async def refused(**settings: Any) -> ConfigError:
-    """Give the error with which opening fails."""
-    transport = StdioTransport(ServerConfig(name="files", **settings))
-    with pytest.raises(ConfigError) as caught:
-        await transport.open(RecordingInbox())
-    await transport.aclose()
-    assert caught.value.server == "files"
-    return caught.value
-
-
-async def test_a_command_that_is_nowhere_is_named_with_the_path_searched(tmp_path: Path) -> None:
-    """The server's own PATH counts, and the error shows it."""
-    error = await refused(command="no-such-server", env={"PATH": f"{tmp_path}:/nonexistent"})
-    assert isinstance(error, CommandNotFound)
-    assert "'no-such-server'" in str(error)
-    assert f"{tmp_path}:/nonexistent" in str(error)
-
-
-@pytest.mark.parametrize(
-    ("command", "advice"),
-    [("npx", "Install Node.js"), ("uvx", "Install uv"), ("npx -y thing", "Put the arguments into args")],
-)
-async def test_a_missing_launcher_comes_with_advice(tmp_path: Path, command: str, advice: str) -> None:
-    """What users lack most often, and get wrong most often, is told with its cure."""
-    error = await refused(command=command, env={"PATH": str(tmp_path)})
-    assert advice in str(error)
-
-
-async def test_a_misspelt_command_is_answered_with_the_nearest(tmp_path: Path) -> None:
-    """A slip of the finger is recognised."""
-    (tmp_path / "mcp-server-time").touch(mode=0o755)
-    error = await refused(command="mcp-sever-time", env={"PATH": str(tmp_path)})
-    assert "Did you mean mcp-server-time?" in str(error)
-
-
-async def test_what_can_not_be_executed_is_told_apart(tmp_path: Path) -> None:
-    """Not executable, a directory, no interpreter, no format: each is a mistake of its own."""
-    plain, bad, odd = tmp_path / "plain", tmp_path / "bad", tmp_path / "odd"
-    plain.write_text("#!/bin/sh\n")
-    bad.write_text("#!/nonexistent/interpreter\n")
-    odd.write_bytes(b"\x00\x01\x02")
-    bad.chmod(0o755)
-    odd.chmod(0o755)
-    assert "is not executable" in str(await refused(command=str(plain)))
-    assert "is not executable" in str(await refused(command="plain", env={"PATH": str(tmp_path)}))
-    assert "is a directory" in str(await refused(command=str(tmp_path)))
-    assert "does not exist" in str(await refused(command=str(tmp_path / "none")))
-    assert "interpreter" in str(await refused(command=str(bad)))
-    assert "#!" in str(await refused(command=str(odd)))
-
-
-async def test_a_missing_directory_and_a_bad_environment_are_told_without_secrets() -> None:
-    """The error names the key, never a value of `env`."""
-    assert "cwd: '/nonexistent'" in str(await refused(command="cat", cwd="/nonexistent"))
-    error = await refused(command="cat", env={"TOKEN": "hush\0hush"})
-    assert "hush" not in str(error)
-
-
-async def test_without_descriptors_left_it_can_not_connect_and_leaves_none() -> None:
-    """A system without room is no mistake in the configuration, and what was opened by then is closed."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (before + 4, hard))
-    try:
-        transport = StdioTransport(configuration())
-        with pytest.raises(Exception, match="Too many open files"):
-            await transport.open(RecordingInbox())
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    await transport.aclose()
-
-
-async def test_other_systems_are_told_that_stdio_needs_posix(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On Windows the error says so, with what to do instead."""
-    transport = StdioTransport(configuration())
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "name", "nt")
-        with pytest.raises(ConfigError) as caught:
-            await transport.open(RecordingInbox())
-    assert "POSIX" in str(caught.value)
 
 
 # What the server does wrong.
@@ -345,9 +182,10 @@ async def test_what_a_server_said_before_it_died_is_heard_first() -> None:
         await transport.aclose()
 
 
-async def test_half_a_line_is_no_answer_and_the_loss_follows() -> None:
+@pytest.mark.parametrize("words", [(), ("children=plain",)], ids=["pipe-ends", "pipe-held-open"])
+async def test_half_a_line_is_no_answer_and_the_loss_follows(words: tuple[str, ...]) -> None:
     """What there was of it is told as rejected: the loss decides the fate of the request."""
-    async with opened() as (transport, inbox):
+    async with opened(*words) as (transport, inbox):
         await send(transport, call(1, "half"))
         await inbox.loss()
         ((number, error),) = inbox.rejected
@@ -471,270 +309,3 @@ async def test_what_was_not_written_is_told_apart_from_what_may_have_been_read()
         for sending in outside.values():
             with pytest.raises(ConnectionLost, match="before the message was written"):
                 await sending
-
-
-# The end.
-
-
-async def test_a_polite_server_is_closed_at_once() -> None:
-    """The end of stdin is enough; nobody waits longer than the server needs."""
-    async with opened(shutdown_timeout=30.0) as (transport, inbox):
-        await ask(transport, inbox, call(1, "echo"))
-        started = time.monotonic()
-        await transport.aclose()
-        assert time.monotonic() - started < 1
-        assert inbox.lost == []
-        with pytest.raises(ConnectionClosed):
-            transport.send(call(2, "echo"))
-
-
-async def test_a_server_that_ignores_everything_is_killed_in_bounded_time() -> None:
-    """Stdin closed, SIGTERM, SIGKILL: each after the time-out."""
-    async with opened("stubborn", shutdown_timeout=0.2) as (transport, inbox):
-        pid = (await about(transport, inbox))["pid"]
-        started = time.monotonic()
-        await transport.aclose()
-        assert 0.4 <= time.monotonic() - started < 2
-        assert not alive(pid)
-
-
-async def test_a_stopped_server_is_killed_too() -> None:
-    """A process under SIGSTOP hears no SIGTERM, but SIGKILL."""
-    async with opened(shutdown_timeout=0.1) as (transport, inbox):
-        pid = (await about(transport, inbox))["pid"]
-        os.kill(pid, signal.SIGSTOP)
-        await transport.aclose()
-        assert not alive(pid)
-
-
-@pytest.mark.parametrize("words", [("stubborn",), ()], ids=["stubborn-server", "polite-server"])
-@pytest.mark.parametrize("kinds", ["plain", "stubborn", "session", "both", "plain,stubborn,session,both"])
-async def test_grandchildren_end_with_their_server(words: tuple[str, ...], kinds: str) -> None:
-    """Those in the group, those that ignore SIGTERM, and those in a session of their own."""
-    async with opened(f"children={kinds}", *words, shutdown_timeout=0.2) as (transport, inbox):
-        told = await about(transport, inbox)
-        await transport.aclose()
-        assert [pid for pid in (told["pid"], *told["children"]) if alive(pid)] == []
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="setsid is a program of Linux")
-async def test_a_grandchild_that_comes_while_the_server_ends_is_found() -> None:
-    """The server's tree is looked at again before each signal."""
-    transport, inbox = shell("trap '' TERM; cat; setsid sleep 1000 & sleep 1000"), RecordingInbox()
-    await transport.open(inbox)
-    await transport.aclose()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt")
-async def test_the_dead_that_nobody_reaps_hold_up_nothing() -> None:
-    """In a container whose first process does not reap, a dead grandchild stays in the group for ever."""
-    set_child_subreaper = 36
-    libc = ctypes.CDLL(None)
-    assert libc.prctl(set_child_subreaper, 1, 0, 0, 0) == 0
-    try:
-        async with opened("children=plain", shutdown_timeout=30.0) as (transport, inbox):
-            (child,) = (await about(transport, inbox))["children"]
-            started = time.monotonic()
-            await transport.aclose()
-            assert time.monotonic() - started < 5
-        assert psutil.Process(child).status() == psutil.STATUS_ZOMBIE
-        os.waitpid(child, 0)
-    finally:
-        libc.prctl(set_child_subreaper, 0, 0, 0, 0)
-
-
-async def test_grandchildren_end_when_the_server_dies_by_itself() -> None:
-    """Nobody has to close for that; closing then has nothing left to do."""
-    async with opened("children=plain,stubborn", shutdown_timeout=0.2) as (transport, inbox):
-        children = (await about(transport, inbox))["children"]
-        await send(transport, call(1, "die"))
-        await inbox.loss()
-        await gone(*children)
-
-
-async def test_closing_works_from_any_task_and_any_number_of_times() -> None:
-    """Each caller waits for the one end; a cancelled caller does not stop it."""
-    transport, inbox = StdioTransport(configuration("stubborn", shutdown_timeout=0.2)), RecordingInbox()
-    await transport.open(inbox)
-    pid = (await about(transport, inbox))["pid"]
-    impatient = asyncio.create_task(transport.aclose())
-    await asyncio.sleep(0)
-    impatient.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await impatient
-    await asyncio.gather(*(transport.aclose() for _ in range(5)))
-    assert not alive(pid)
-    await transport.aclose()
-
-
-async def test_closing_before_opening_is_allowed() -> None:
-    """A transport that was closed can't be opened any more."""
-    transport = StdioTransport(configuration())
-    await transport.aclose()
-    with pytest.raises(ConnectionClosed):
-        await transport.open(RecordingInbox())
-
-
-async def test_a_last_message_is_written_before_closing() -> None:
-    """A burst that still waits for the loop's next turn is not dropped."""
-    async with opened() as (transport, inbox):
-        pid = (await about(transport, inbox))["pid"]
-        transport.send(call(1, "echo"))
-        transport.send(call(2, "about"))
-        transport.send(call(3, "die"))
-        await transport.aclose()
-        assert transport.last_words() == "dying as asked\n"
-        assert not alive(pid)
-
-
-async def test_fifty_stubborn_servers_are_closed_in_parallel() -> None:
-    """The time is that of one."""
-    servers = [StdioTransport(configuration("stubborn", shutdown_timeout=0.5)) for _ in range(50)]
-    inboxes = [RecordingInbox() for _ in servers]
-    for transport, inbox in zip(servers, inboxes, strict=True):
-        await transport.open(inbox)
-    tellings = (about(transport, inbox) for transport, inbox in zip(servers, inboxes, strict=True))
-    pids = [told["pid"] for told in await asyncio.gather(*tellings)]
-    started = time.monotonic()
-    await asyncio.gather(*(transport.aclose() for transport in servers))
-    assert time.monotonic() - started < 4
-    assert [pid for pid in pids if alive(pid)] == []
-
-
-async def test_without_pidfd_the_exit_is_noticed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Older kernels and other systems are asked from time to time."""
-    monkeypatch.delattr(os, "pidfd_open")
-    async with opened("children=stubborn", shutdown_timeout=0.2) as (transport, inbox):
-        children = (await about(transport, inbox))["children"]
-        await send(transport, call(1, "die", status=6))
-        error = await inbox.loss()
-        assert isinstance(error, ServerExited)
-        assert error.returncode == 6
-    assert [pid for pid in children if alive(pid)] == []
-
-
-# Nobody closes.
-
-
-def run_on(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, Any]) -> Any:
-    """Run ``main`` on a loop and close the loop as it is, without cancelling what is left on it."""
-    try:
-        return loop.run_until_complete(main)
-    finally:
-        loop.close()
-
-
-@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def test_a_loop_closed_without_closing_takes_the_server_along(new_loop: Any) -> None:
-    """When the transport is garbage, its server is ended, without a warning."""
-
-    async def main() -> list[int]:
-        transport, inbox = StdioTransport(configuration("stubborn", "children=stubborn")), RecordingInbox()
-        await transport.open(inbox)
-        told = await about(transport, inbox)
-        return [told["pid"], *told["children"]]
-
-    pids = run_on(new_loop(), main())
-    gc.collect()
-    assert [pid for pid in pids if alive(pid)] == []
-
-
-def test_a_transport_kept_beyond_its_loop_can_still_be_closed() -> None:
-    """Closing on another loop ends the server in place."""
-    kept: list[StdioTransport] = []
-
-    async def main() -> int:
-        transport, inbox = StdioTransport(configuration("stubborn")), RecordingInbox()
-        await transport.open(inbox)
-        kept.append(transport)
-        return (await about(transport, inbox))["pid"]
-
-    pid = run_on(asyncio.new_event_loop(), main())
-    assert alive(pid)
-    run_on(asyncio.new_event_loop(), kept[0].aclose())
-    assert not alive(pid)
-
-
-def test_a_loop_that_cancels_the_end_still_ends_the_server() -> None:
-    """`asyncio.run` cancels what is left; the end is then finished in place."""
-
-    async def main() -> int:
-        transport, inbox = StdioTransport(configuration("stubborn", shutdown_timeout=30.0)), RecordingInbox()
-        await transport.open(inbox)
-        pid = (await about(transport, inbox))["pid"]
-        closing = asyncio.create_task(transport.aclose())
-        await asyncio.sleep(0)
-        closing.cancel()
-        return pid
-
-    assert not alive(asyncio.run(main()))
-
-
-def run_program(program: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run a Python program in a process of its own."""
-    command = [sys.executable, *options, "-c", textwrap.dedent(program)]
-    root = Path(__file__).parents[2]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=50, check=False)
-
-
-@pytest.mark.parametrize("ending", ["pass", "raise SystemExit(3)", "raise KeyError('boom')"])
-def test_the_interpreters_end_takes_the_servers_along_quietly(ending: str) -> None:
-    """With all warnings on, the client says nothing of its own at its end, and no server outlives it."""
-    ended = run_program(
-        f"""
-        from tests.transports.test_stdio import *
-
-        async def main():
-            transport, inbox = StdioTransport(configuration("stubborn", "children=session")), RecordingInbox()
-            await transport.open(inbox)
-            told = await about(transport, inbox)
-            print(*[told["pid"], *told["children"]], flush=True)
-            return transport
-
-        kept = asyncio.run(main())
-        {ending}
-        """,
-        "-X",
-        "dev",
-    )
-    pids = [int(word) for word in ended.stdout.split()]
-    assert len(pids) == 2
-    assert [pid for pid in pids if alive(pid)] == []
-    noise = [line for line in ended.stderr.splitlines() if "Warning" in line or "never" in line or "unclosed" in line]
-    assert noise == []
-
-
-def test_two_hundred_idle_servers_cost_no_thread_and_little_memory() -> None:
-    """The whole client, interpreter included, stays under 35 MB."""
-    ended = run_program(
-        """
-        import asyncio, os, threading
-        from pathlib import Path
-        from dragoman.config.model import ServerConfig
-        from dragoman.transports.base import Outgoing
-        from dragoman.transports.stdio import StdioTransport
-
-        class Inbox:
-            lines = 0
-            def message_received(self, data, request_id=None):
-                self.lines += 1
-
-        async def main():
-            inbox = Inbox()
-            servers = [StdioTransport(ServerConfig(command="cat")) for _ in range(200)]
-            for server in servers:
-                await server.open(inbox)
-                server.send(Outgoing(b"{}"))
-            while inbox.lines < len(servers):
-                await asyncio.sleep(0.01)
-            memory = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-            print(len(os.listdir("/proc/self/task")), memory // 1000)
-            await asyncio.gather(*(server.aclose() for server in servers))
-
-        asyncio.run(main())
-        """
-    )
-    assert ended.stderr == ""
-    threads, kilobytes = (int(word) for word in ended.stdout.split())
-    assert threads == 1
-    assert kilobytes <= 35_000

@@ -10,7 +10,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 from msgspec import Raw, Struct
 
@@ -146,10 +146,11 @@ def _root(entry: Root | str | Path) -> Root:
 
 
 def _with_defaults(content: dict[str, Any], schema: dict[str, Any] | None) -> dict[str, Any]:
-    properties: dict[str, dict[str, Any]] = (schema or {}).get("properties") or {}
-    for name, entry in properties.items():
-        if name not in content and "default" in entry:
-            content[name] = entry["default"]
+    properties: Any = (schema or {}).get("properties")
+    if isinstance(properties, dict):
+        for name, entry in cast("dict[str, Any]", properties).items():
+            if name not in content and isinstance(entry, dict) and "default" in entry:
+                content[name] = entry["default"]
     return content
 
 

@@ -415,7 +415,11 @@ class Connection:
         if method == "ping":
             self._post(Outgoing(encode_result(number, b"{}")))
             return
-        if len(self._questions) >= _MAX_QUESTIONS or number in self._questions:
+        if number in self._questions:
+            # An answer to this one would be taken for the answer to the first.
+            self._count_rubbish(MalformedMessage(f"a request of the server's own ({method}) with an id that is in use"))
+            return
+        if len(self._questions) >= _MAX_QUESTIONS:
             self._post(Outgoing(encode_error(number, INTERNAL_ERROR, "too many questions at once")))
             return
         exchange = self._session.find(during)

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from dragoman.errors import MessageTooLarge
+from dragoman.errors import DragomanError, MessageTooLarge
 from dragoman.transports.faults import FAULTS, Faults
 from dragoman.transports.network import Headers
 
@@ -124,14 +124,14 @@ class Answer:
 
     async def beginning(self, limit: int) -> bytes:
         """Give the body's first bytes, about ``limit`` at most, of whatever came; for telling people."""
-        pieces: list[bytes] = []
-        while not self.ended and sum(map(len, pieces)) < limit:
+        begin = bytearray()
+        while not self.ended and len(begin) < limit:
             try:
-                pieces.append(await self.chunk())
-            except Exception:  # noqa: BLE001 - the status is what matters, and it is known
+                begin += await self.chunk()
+            except DragomanError:  # the status is what matters, and it is known
                 break
         self.close()
-        return b"".join(pieces)[:limit]
+        return bytes(begin[:limit])
 
     def linger(self) -> None:
         """Let the body end by itself for a short while, unread, so that the connection can be used again."""

@@ -67,7 +67,7 @@ _TAIL_BYTES: Final = 200
 class StreamableHttp:
     """One conversation with one MCP endpoint.
 
-    `send` runs in its caller's task: a POST, and the reading of all that comes in answer.
+    `send` runs in its caller's task: a POST, and the reading of all that comes in answer, to the answer itself.
     """
 
     kind: Final = "streamable_http"
@@ -180,9 +180,12 @@ class StreamableHttp:
 
     async def _request(self, request: Request) -> Answer:
         """Send a request, and again wherever the server sends it within its origin."""
+        address = self._address
         answer = await self._pool.request(request)
         if 300 <= answer.status < 400:
-            answer, self._address = await follow(self._config, self._address, request, answer, self._pool.request)
+            answer, lasting = await follow(self._config, address, request, answer, self._pool.request)
+            if lasting is not address:
+                self._address = lasting
         return answer
 
     async def _refused(self, answer: Answer, message: Outgoing, session: str | None) -> None:
