@@ -1,0 +1,105 @@
+"""Runs the programs of `docs_src` as a reader would, with the servers that they want, and gives what they print."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import io
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tests.parts import ROOT
+
+
+def printed(name: str) -> str:
+    """Run `docs_src/NAME.py` and give what it printed. Each parameter of its `main` is a server from `SERVERS`."""
+    main = import_module(f"docs_src.{name}").main
+    output = io.StringIO()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_python_on_path())
+        given = {wanted: stack.enter_context(SERVERS[wanted]()) for wanted in inspect.signature(main).parameters}
+        stack.enter_context(contextlib.redirect_stdout(output))
+        asyncio.run(asyncio.wait_for(main(**given), 20))
+    return output.getvalue()
+
+
+@contextmanager
+def _python_on_path() -> Generator[None]:
+    """Let `python` be this one, as in an environment that is activated."""
+    before = os.environ["PATH"]
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before}"
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
+
+
+@contextmanager
+def _program(*words: str) -> Generator[str]:
+    """Run a Python module and give the first line that it prints; it ends with its stdin, or by a signal."""
+    command = [sys.executable, "-m", *words]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdin is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdin.close()
+        process.stdout.close()
+
+
+@contextmanager
+def _sample(name: str) -> Generator[str]:
+    with _program(f"dragoman.samples.{name}", "--http", "0") as line:
+        yield line.split()[-1]
+
+
+@contextmanager
+def _old_transport(form: str) -> Generator[str]:
+    with _program("tests.docs.old_transports") as port:
+        yield form.format(port)
+
+
+@contextmanager
+def _clock_at_path() -> Generator[str]:
+    """Serve one client at a Unix domain socket, as inetd does: the connection is the program's stdin and stdout."""
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listener:
+        path = str(Path(directory) / "clock.sock")
+        listener.bind(path)
+        listener.listen()
+        thread = threading.Thread(target=_serve_one, args=(listener,))
+        thread.start()
+        try:
+            yield path
+        finally:
+            thread.join(10)
+
+
+def _serve_one(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        command = [sys.executable, "-m", "dragoman.samples.clock"]
+        process = subprocess.Popen(command, stdin=connection.fileno(), stdout=connection.fileno())
+    process.wait(10)
+
+
+SERVERS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "url": lambda: _sample("notes"),
+    "clock_url": lambda: _sample("clock"),
+    "sse_url": lambda: _old_transport("http://127.0.0.1:{}/sse"),
+    "ws_url": lambda: _old_transport("ws://127.0.0.1:{}/ws"),
+    "unix_path": _clock_at_path,
+}
+"""The server behind each name that a program's `main` may take."""

@@ -1,0 +1,198 @@
+"""The reference leaves nothing out, of settings, errors, methods and values, and no link is dead."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import NODEFAULT, Struct, structs
+
+from dragoman import DragomanError, Server, ServerConfig, Tls, connect, errors
+from dragoman.cli.exit_codes import exit_status
+from dragoman.protocol.results import ToolResult
+from dragoman.server.tasks import TaskHandle
+from dragoman.transports.memory import MemoryPeer, MemoryTransport
+from tests.parts import ROOT
+from tests.repository import relative
+from tools import docs
+
+REFERENCE = ROOT / "docs" / "reference"
+VALUES = ("changes", "content", "interaction", "results", "tasks", "types")
+INTERNAL = {"CreatedTask", "Page"}
+"""Values of the protocol that no public method gives."""
+
+RAW = {"content_raw", "contents_raw", "messages_raw", "raw_json", "resource_raw", "completion"}
+"""Fields that are looked at through a property."""
+
+DASH = "\N{EN DASH}"
+"""One for each step below the root, in the table of errors."""
+
+CONVERSIONS = {"to_wire", "from_wire", "wants"}
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+ROW = re.compile(r"^\| (.+) \|$", re.MULTILINE)
+
+
+def rows(page: str) -> dict[str, list[str]]:
+    """Give the rows of all tables of a page by the name in their first cell."""
+    found: dict[str, list[str]] = {}
+    for line in ROW.findall((REFERENCE / f"{page}.md").read_text()):
+        cells = [cell.strip() for cell in line.split(" | ")]
+        if (name := re.search(r"`([^`]+)`", cells[0])) is not None:
+            found[name[1]] = cells
+    return found
+
+
+def error_classes(kind: type[DragomanError] = DragomanError) -> Iterator[type[DragomanError]]:
+    """Give the error and all below it that are the library's own."""
+    yield kind
+    for below in kind.__subclasses__():
+        if below.__module__ == errors.__name__:
+            yield from error_classes(below)
+
+
+def called(function: Callable[..., Any]) -> str:
+    """Give the parameters of a function as a page writes them."""
+    signature = inspect.signature(function)
+    parameters = [each.replace(annotation=each.empty) for each in signature.parameters.values() if each.name != "self"]
+    return str(signature.replace(parameters=parameters, return_annotation=signature.empty))
+
+
+def public(kind: type) -> dict[str, Any]:
+    """Give the public members that a class itself has."""
+    return {name: member for name, member in vars(kind).items() if not name.startswith("_")}
+
+
+def parts(kind: Any) -> set[str]:
+    """Give what a user may look at in a value, by its class."""
+    fields = {field.name for field in structs.fields(kind)} if issubclass(kind, Struct) else set[str]()
+    return (fields | set(public(kind))) - RAW - CONVERSIONS - {"type"}
+
+
+def default_text(field: structs.FieldInfo) -> str:
+    """Give a setting's default as the page writes it."""
+    default = field.default
+    if default is NODEFAULT and callable(field.default_factory):
+        default = field.default_factory()
+    return f"`{default!r}`"
+
+
+@pytest.mark.parametrize("kind", [ServerConfig, Tls])
+def test_every_setting_is_told_with_its_default(kind: type[Struct]) -> None:
+    """The key, the default as the code has it, and a meaning."""
+    told = rows("configuration")
+    for field in structs.fields(kind):
+        assert field.name in told, field.name
+        cells = told[field.name]
+        default = "`Tls()`" if field.type is Tls else default_text(field)
+        assert cells[2] == default, field.name
+        assert cells[3], field.name
+
+
+def test_no_setting_is_told_that_there_is_not() -> None:
+    """What was renamed or removed is gone from the page."""
+    known = {field.name for kind in (ServerConfig, Tls) for field in structs.fields(kind)}
+    assert set(rows("configuration")) - known == set()
+
+
+def test_every_error_is_told_with_its_code_and_exit_status() -> None:
+    """The class, its code, its exit status, its depth in the tree, and what it means."""
+    told = rows("errors")
+    kinds = {kind.__name__: kind for kind in error_classes()}
+    assert set(told) == set(kinds)
+    for name, kind in kinds.items():
+        cells = told[name]
+        depth = len([each for each in kind.__mro__ if issubclass(each, DragomanError)]) - 2
+        assert cells[0] == f"{DASH * depth} `{name}`".strip(), name
+        assert cells[1] == f"`{kind.code}`", name
+        assert cells[2] == str(exit_status(kind.__new__(kind))), name
+        assert cells[3], name
+
+
+def test_every_field_of_an_error_is_told() -> None:
+    """What an error carries beyond the fields that all have."""
+    told = rows("errors")
+    for kind in error_classes():
+        own = set(inspect.signature(kind).parameters) - {"what", "server", "hint", "stderr"}
+        above = {name for each in kind.__mro__[1:-3] for name in inspect.signature(each).parameters}
+        missing = {name for name in own - above if f"`{name}`" not in " ".join(told[kind.__name__])}
+        assert missing == set(), kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix", "hidden"),
+    [
+        (Server, "server", set[str]()),
+        (TaskHandle, "handle", {"start", "created", "resume"}),
+        (MemoryPeer, "peer", {"wake"}),
+    ],
+)
+def test_every_method_is_told_as_it_is_called(kind: type, prefix: str, hidden: set[str]) -> None:
+    """Each property by name, each method with its parameters and defaults."""
+    page = (REFERENCE / "library.md").read_text()
+    for name, member in public(kind).items():
+        if name in hidden:
+            continue
+        told = f"{prefix}.{name}" if isinstance(member, property) else f"{prefix}.{name}{called(member)}"
+        awaited = "await " if inspect.iscoroutinefunction(member) else ""
+        assert f"`{awaited}{told}`" in page, told
+
+
+def test_connecting_is_told_as_it_is_called() -> None:
+    """All parameters of `connect` and of `MemoryTransport`; those of `connect` one by one, too."""
+    page = (REFERENCE / "library.md").read_text()
+    assert f"`connect{called(connect)}`" in page
+    assert f"`MemoryTransport{called(MemoryTransport)}`" in page
+    assert set(inspect.signature(connect).parameters) - set(rows("library")) == set()
+
+
+@pytest.mark.parametrize("module", VALUES)
+def test_every_value_is_told_with_its_fields(module: str) -> None:
+    """Each public value of the protocol, each field and property of it."""
+    told = rows("values")
+    protocol = import_module(f"dragoman.protocol.{module}")
+    for name in protocol.__all__:
+        kind: Any = getattr(protocol, name)
+        if not isinstance(kind, type) or name in INTERNAL:
+            continue
+        assert name in told, name
+        cells = " ".join(told[name][1:])
+        missing = {part for part in parts(kind) if f"`{part}`" not in cells and f"`{part}()`" not in cells}
+        assert missing == set(), name
+
+
+def test_tool_results_have_no_hidden_parts() -> None:
+    """The result of a call is what most readers look up."""
+    assert {"text", "content", "structured", "is_error", "raw"} <= set(public(ToolResult))
+
+
+@pytest.mark.parametrize("page", docs.pages(), ids=relative)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """Each relative link to a file that is there, and to a heading that it has."""
+    dead: list[str] = []
+    for target in LINK.findall(page.read_text()):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            dead.append(target)
+    assert dead == []
+
+
+def test_every_page_is_on_the_map() -> None:
+    """`docs/index.md` leads to each page."""
+    index = docs.ROOT / "docs" / "index.md"
+    linked = {(index.parent / target).resolve() for target in LINK.findall(index.read_text())}
+    pages = {page for page in docs.pages() if page.is_relative_to(index.parent) and page != index}
+    assert sorted(map(relative, pages - linked)) == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Give the anchors of a page's headings, as hosts of Markdown make them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
