@@ -25,6 +25,7 @@ from dragoman.protocol.tasks import Task
 from dragoman.protocol.types import (
     Completion,
     LogLevel,
+    Page,
     Prompt,
     PromptReference,
     PromptResult,
@@ -139,9 +140,9 @@ class Server:
 
     async def list_tools(self) -> list[Tool]:
         """Give all tools, over all pages; a broken or (over HTTP) wrongly annotated tool is left out and logged."""
-        tools = await self._list("tools/list", "tools", Tool, self.capabilities.tools)
-        kept, problems = self._toolbox.fill(tools)
-        self._note("tools/list", [*self._problems.get("tools/list", []), *problems])
+        page = await self._page("tools/list", "tools", Tool, self.capabilities.tools)
+        kept, problems = self._toolbox.fill(page.items)
+        self._note("tools/list", [*page.problems, *problems])
         return kept
 
     async def call_tool(
@@ -383,14 +384,17 @@ class Server:
             raise self._connection.named(error) from None
 
     async def _list(self, method: str, member: str, kind: type[K], offered: dict[str, Any] | None) -> list[K]:
-        if offered is None:
-            return []
-        try:
-            page = await list_all(self._calls, method, member, kind)
-        except ProtocolError as error:
-            raise self._connection.named(error) from None
+        page = await self._page(method, member, kind, offered)
         self._note(method, page.problems)
         return page.items
+
+    async def _page(self, method: str, member: str, kind: type[K], offered: dict[str, Any] | None) -> Page[K]:
+        if offered is None:
+            return Page([], [])
+        try:
+            return await list_all(self._calls, method, member, kind)
+        except ProtocolError as error:
+            raise self._connection.named(error) from None
 
     def _note(self, method: str, problems: list[str]) -> None:
         if problems and problems != self._problems.get(method):
@@ -400,10 +404,9 @@ class Server:
 
     async def _check(self, name: str, result: ToolResult) -> None:
         """Hold a result against the tool's output schema, fetching the list of tools once if it is not known yet."""
-        known = self._toolbox.knows(name)
-        if not known and (self._toolbox.filled or result.structured_raw is None or self.capabilities.tools is None):
-            return
-        if not known:
+        if not self._toolbox.knows(name):
+            if self._toolbox.filled or self.capabilities.tools is None or not _shows_structure(result):
+                return
             await self._learn()
         try:
             problem = self._toolbox.problem(name, result)
@@ -433,3 +436,11 @@ class Server:
             return self._headers(name, arguments)
 
         return relist
+
+
+def _shows_structure(result: ToolResult) -> bool:
+    """Whether there is something to check; what can't be read at all is told to whoever looks at it."""
+    try:
+        return result.structured_raw is not None and not result.is_error
+    except InvalidResult:
+        return False
