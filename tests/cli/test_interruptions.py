@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -95,8 +96,22 @@ def test_a_reader_that_went_away_is_no_error(words: list[str]) -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_a_closed_stdin_is_no_terminal() -> None:
-    """Started with no stdin at all, the program still works."""
-    command = f"{shlex.join([*COMMAND, 'ping', '-s', CLOCK])} <&- 2>&1"
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_do_no_harm(closed: str) -> None:
+    """Started without stdin, stdout or stderr, the program still works, and their numbers go to nobody else."""
+    command = f"{shlex.join([*COMMAND, 'ping', '-s', CLOCK])} {closed}"
     done = subprocess.run(["sh", "-c", command], capture_output=True, env=environment(), timeout=PATIENCE, check=False)
-    assert done.returncode == 0, done.stdout
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_second_interruption_waits_for_nothing() -> None:
+    """Whoever presses Ctrl-C again is not kept by a server that takes its time to end; it is gone all the same."""
+    with Terminal(["call", "silent", "--set", "shutdown_timeout=8", "-s", misbehaving("stubborn")]) as terminal:
+        terminal.expect("calling silent")
+        terminal.type("\x03")
+        terminal.expect("closing")
+        begun = time.monotonic()
+        terminal.type("\x03")
+        assert terminal.finish() == 130
+    assert time.monotonic() - begun < 5
+    assert "Traceback" not in terminal.text

@@ -87,6 +87,12 @@ def test_a_server_is_called_what_people_know_it_by(command: str, name: str) -> N
     [
         (reach(""), "no server is named. Name it with -s TARGET"),
         (reach("  "), "no server is named"),
+        (reach("localhost:8000/mcp"), "'localhost:8000/mcp' looks like an address without its scheme. Write http://"),
+        (reach("localhost/mcp"), "'localhost/mcp' looks like an address"),
+        (
+            reach("htps://example.com"),
+            "htps:// leads to no server. A URL begins with http://, https://, ws:// or wss://.",
+        ),
         (reach("server 'open"), "the command line can't be split into words"),
         (reach("https://example.com", env=("A=1",)), "--env has no meaning for a URL"),
         (reach("https://example.com", cwd="/tmp"), "--cwd has no meaning for a URL"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -16,6 +17,7 @@ from dragoman.version import VERSION
 __all__ = ["main"]
 
 
+_INTERRUPTED: Final = 130
 _VERSION_WORDS: Final = ("--version", "-V")
 
 
@@ -34,6 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # none and takes an eighth of the time of a call.
         gc.disable()
         atexit.register(gc.freeze)
-    from dragoman.cli.program import run
+    _claim_streams()
+    try:
+        from dragoman.cli.program import run
 
-    sys.exit(run(words))
+        status = run(words)
+    except KeyboardInterrupt:
+        status = _INTERRUPTED
+    sys.exit(status)
+
+
+def _claim_streams() -> None:
+    """Put something behind stdin, stdout and stderr if they were closed, before another file gets their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))

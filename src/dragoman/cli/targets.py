@@ -19,6 +19,9 @@ from dragoman.errors import ConfigError, UsageError
 __all__ = ["Reach", "configured", "expanded", "pairs"]
 
 _VARIABLE: Final = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_BARE_ADDRESS: Final = re.compile(r"(?:localhost|[\w.-]+:\d+)(?:/\S*)?")
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SCHEMES: Final = ("http", "https", "ws", "wss")
 _LAUNCHERS: Final = re.compile(r"(npx|npm|pnpm|bunx|bun|yarn|uvx|uv|pipx|node|deno|tsx|env|python[0-9.]*)")
 _TOLD_BY_TARGET: Final = frozenset({"command", "args", "url"})
 _CODE_OPTIONS: Final = frozenset({"-c", "-e", "--eval"})
@@ -66,6 +69,7 @@ def configured(reach: Reach, environment: Mapping[str, str] = os.environ) -> Ser
     if not reach.target.strip():
         hint = "Name it with -s TARGET (a command line or a URL), or in DRAGOMAN_SERVER."
         raise ConfigError("no server is named", hint=hint)
+    _check_address(reach.target.strip())
     config = config_for(reach.target)
     told: dict[str, Any] = {
         "name": _name(config),
@@ -122,6 +126,23 @@ def expanded(text: str, option: str, environment: Mapping[str, str]) -> str:
         return value
 
     return _VARIABLE.sub(put, text)
+
+
+def _check_address(target: str) -> None:
+    """Refuse what was meant to be a URL and would be taken for a command.
+
+    Raises:
+        ConfigError: it lacks its scheme, or has one that no transport knows.
+    """
+    if _BARE_ADDRESS.fullmatch(target):
+        raise ConfigError(f"{target!r} looks like an address without its scheme", hint=f"Write http://{target}.")
+    scheme = _SCHEME.match(target)
+    if scheme and scheme[1].lower() not in _SCHEMES:
+        raise ConfigError(f"{scheme[1]}:// leads to no server", hint=f"A URL begins with {_told(_SCHEMES)}.")
+
+
+def _told(schemes: Sequence[str]) -> str:
+    return ", ".join(f"{scheme}://" for scheme in schemes[:-1]) + f" or {schemes[-1]}://"
 
 
 def _check_fit(config: ServerConfig, told: Mapping[str, Any]) -> None:
