@@ -15,8 +15,8 @@ def progressed(progress: Progress) -> None:
     print(f"{progress.progress:g} of {progress.total:g}: {progress.message}")
 
 
-async def logged(message: LogMessage) -> None:
-    """Hear a log line; a handler may be asynchronous."""
+def logged(message: LogMessage) -> None:
+    """Hear a log line."""
     print(f"[{message.level}] {message.data}")
 
 

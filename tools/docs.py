@@ -22,7 +22,7 @@ SOURCES: Final = ROOT / "docs_src"
 
 _BLOCK: Final = re.compile(
     r"^<!-- docs_src/(?P<name>\w+)\.py(?:(?P<prints> prints)|: (?P<parts>[\w ]+))? -->\n"
-    r"(?:```\w*\n(?P<text>.*?)^```$)?",
+    r"(?:```(?P<kind>\w*)\n(?P<text>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -69,7 +69,8 @@ def rewritten(markdown: str, printed: Callable[[str], str] | None = None) -> str
         after = "\n" if found["text"] is None else ""
         if not block.prints:
             return f"{marker}\n```python\n{shown(block)}```{after}"
-        return found.group() if printed is None else f"{marker}\n```text\n{printed(block.name)}```{after}"
+        kind = "text" if found["kind"] is None else found["kind"]
+        return found.group() if printed is None else f"{marker}\n```{kind}\n{printed(block.name)}```{after}"
 
     return _BLOCK.sub(put, markdown)
 

@@ -18,11 +18,14 @@ from dragoman.protocol.results import ToolResult
 from dragoman.server.tasks import TaskHandle
 from dragoman.transports.memory import MemoryPeer, MemoryTransport
 from tests.parts import ROOT
-from tests.repository import relative
+from tests.repository import modules, relative
 from tools import docs
 
 REFERENCE = ROOT / "docs" / "reference"
 VALUES = ("changes", "content", "interaction", "results", "tasks", "types")
+ENGINE = {"config", "protocol", "schema", "server", "transports"}
+"""The parts of the package whose modules the architecture tells one by one."""
+
 INTERNAL = {"CreatedTask", "Page"}
 """Values of the protocol that no public method gives."""
 
@@ -168,6 +171,15 @@ def test_every_value_is_told_with_its_fields(module: str) -> None:
 def test_tool_results_have_no_hidden_parts() -> None:
     """The result of a call is what most readers look up."""
     assert {"text", "content", "structured", "is_error", "raw"} <= set(public(ToolResult))
+
+
+def test_the_architecture_names_every_module() -> None:
+    """A stranger finds each module of the engine in the picture, and no module that is gone."""
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+    named = set(re.findall(r"[\w/]*?(\w+\.py)\b", page))
+    floors = [path for path in modules("src") if path.parent.name in ENGINE and not path.name.startswith("__")]
+    assert sorted({path.name for path in floors} - named) == []
+    assert sorted(named - {path.name for path in modules("src")}) == []
 
 
 @pytest.mark.parametrize("page", docs.pages(), ids=relative)
