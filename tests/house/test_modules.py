@@ -21,7 +21,7 @@ PURE = {"auth", "cache", "config", "errors", "events", "model", "policy", "proto
 LIBRARIES = {
     "aiohappyeyeballs": {"transports"},
     "aiohttp": {"gateway", "samples", "testing", "transports"},
-    "click": {"cli"},
+    "click": {"cli", "demo"},
     "httptools": {"transports"},
     "jsonschema_rs": {"schema"},
     "msgspec": None,
