@@ -269,7 +269,7 @@ class PeerTransport:
         if self.carry is not None:
             return self.carry(message)
         if self.exchanges:
-            return self._exchange(message)
+            return self.exchange(message)
         if self.blocked:
             entry: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self.outside.append((entry, message))
@@ -304,7 +304,8 @@ class PeerTransport:
         if self.inbox is not None and not self.closed:
             self.inbox.message_received(data, request_id)
 
-    async def _exchange(self, message: Outgoing) -> None:
+    async def exchange(self, message: Outgoing) -> None:
+        """Carry a message and its answer stream, as `send` does for exchanges."""
         task = self._peer.take(message)
         if task is None:
             return

@@ -86,13 +86,15 @@ class Calls:
             method, members, name=name, headers=headers, timeout=timeout, on_progress=on_progress, meta=meta
         )
 
-    async def whole(self, method: str, members: bytes = b"", *, timeout: float | None = None) -> Raw:
+    async def whole(
+        self, method: str, members: bytes = b"", *, name: str | None = None, timeout: float | None = None
+    ) -> Raw:
         """Make a request of one round whose result has to be complete.
 
         Raises:
             UnknownResultType: it is something else.
         """
-        raw = await self.simple(method, members, timeout=timeout)
+        raw = await self.simple(method, members, name=name, timeout=timeout)
         try:
             kind = result_type(raw)
         except InvalidResult as error:

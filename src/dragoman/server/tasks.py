@@ -13,19 +13,23 @@ from typing import Any, Final, cast
 from msgspec import UNSET, Raw
 
 from dragoman.errors import (
+    ConnectionLost,
     DragomanError,
+    HttpError,
     InvalidResult,
     NotSupported,
+    OutcomeUnknown,
+    RateLimited,
     RequestTimeout,
     ServerError,
     TaskFailed,
-    UnknownResultType,
+    Unavailable,
 )
 from dragoman.protocol.input_required import InputRequest
 from dragoman.protocol.jsonrpc import INTERNAL_ERROR, encode
 from dragoman.protocol.kept import Kept
 from dragoman.protocol.lifecycle import Agreement
-from dragoman.protocol.results import ToolResult, result_type
+from dragoman.protocol.results import ToolResult
 from dragoman.protocol.tasks import TASKS_EXTENSION, CreatedTask, Task
 from dragoman.protocol.versions import revision
 from dragoman.server.calls import Calls
@@ -33,6 +37,7 @@ from dragoman.server.calls import Calls
 __all__ = ["TaskHandle", "list_tasks", "takes_calls_as_tasks"]
 
 _MOST_PAGES: Final = 1000
+_MOST_FAILURES: Final = 5
 
 
 class TaskHandle:
@@ -42,6 +47,8 @@ class TaskHandle:
         self._calls = calls
         self._agreement = agreement
         self._answered: set[str] = set()
+        self._answers: dict[str, Raw] = {}
+        self._new = False
         self._limits: set[asyncio.Timeout] = set()
         self._direct: Raw | None = None
         self.task = task
@@ -65,7 +72,7 @@ class TaskHandle:
             asked = {} if ttl is None else {"ttl": int(ttl * 1000)}
             members = b'%b,"task":%b' % (members, encode(asked))
             raw = await calls.simple("tools/call", members, name=name, timeout=timeout, meta=meta)
-            return cls(calls, agreement, calls.read(CreatedTask, raw, "the created task").task)
+            return cls._begun(calls, agreement, calls.read(CreatedTask, raw, "the created task").task)
         if TASKS_EXTENSION not in (agreement.capabilities.extensions or {}):
             raise NotSupported("the server offers no tasks", server=calls.connection.config.name)
         created: list[TaskHandle] = []
@@ -93,7 +100,13 @@ class TaskHandle:
     @classmethod
     def created(cls, calls: Calls, agreement: Agreement, raw: Raw) -> TaskHandle:
         """Give the handle that a result of type ``task`` tells of."""
-        return cls(calls, agreement, calls.read(Task, raw, "the created task"))
+        return cls._begun(calls, agreement, calls.read(Task, raw, "the created task"))
+
+    @classmethod
+    def _begun(cls, calls: Calls, agreement: Agreement, task: Task) -> TaskHandle:
+        handle = cls(calls, agreement, task)
+        handle._new = task.poll_interval_ms is not None or task.poll_interval is not None
+        return handle
 
     @classmethod
     def resume(cls, calls: Calls, agreement: Agreement, task_id: str) -> TaskHandle:
@@ -125,9 +138,25 @@ class TaskHandle:
         return self.task
 
     async def updates(self) -> AsyncIterator[Task]:
-        """Give the task's state each time it is asked for, until it has ended; as often as the server suggests."""
+        """Give the task's state each time it is asked for, until it has ended; as often as the server suggests.
+
+        To ask is safe at any time, so a few answers in a row may be lost while the connection stands.
+        """
+        failures = 0
+        if self._new:
+            self._new = False
+            await asyncio.sleep(self.task.poll_seconds)
         while True:
-            task = await self.status()
+            try:
+                task = await self.status()
+            except (ConnectionLost, OutcomeUnknown, RateLimited, Unavailable) as error:
+                failures += 1
+                if self._calls.connection.ended is not None or failures > _MOST_FAILURES:
+                    raise
+                asked = error.retry_after if isinstance(error, HttpError) else None
+                await asyncio.sleep(max(asked or 0.0, self.task.poll_seconds))
+                continue
+            failures = 0
             yield task
             if task.ended:
                 return
@@ -193,16 +222,22 @@ class TaskHandle:
         return result
 
     async def _answer(self, questions: Mapping[str, Raw]) -> None:
-        fresh = {key: raw for key, raw in questions.items() if key not in self._answered}
-        if not fresh:
+        """Answer what was not answered yet. An answer whose delivery is unknown is sent again, not asked for again."""
+        waiting = [key for key in questions if key not in self._answered]
+        if not waiting:
             return
-        asked = {key: self._calls.read(InputRequest, raw, f"question {key}") for key, raw in fresh.items()}
-        self._answered.update(fresh)
+        self._answered.update(waiting)
         try:
-            answers = await self._unhurried(self._calls.answer(asked, during="tools/call"))
-            await self._ask("tasks/update", b',"inputResponses":%b' % encode(answers))
+            fresh = {
+                key: self._calls.read(InputRequest, questions[key], f"question {key}")
+                for key in waiting
+                if key not in self._answers
+            }
+            self._answers |= await self._unhurried(self._calls.answer(fresh, during="tools/call"))
+            told = {key: self._answers[key] for key in waiting}
+            await self._ask("tasks/update", b',"inputResponses":%b' % encode(told))
         except BaseException:
-            self._answered.difference_update(fresh)
+            self._answered.difference_update(waiting)
             raise
 
     async def _unhurried(self, answering: Coroutine[Any, Any, dict[str, Raw]]) -> dict[str, Raw]:
@@ -219,12 +254,8 @@ class TaskHandle:
 
     async def _ask(self, method: str, more: bytes = b"", *, timeout: float | None = None) -> Raw:
         members = b'"taskId":%b%b' % (encode(self.id), more)
-        raw = await self._calls.simple(method, members, name=self.id, timeout=timeout)
-        if not _is_core(self._agreement) and result_type(raw) != "complete":
-            kind = result_type(raw)
-            what = f"{method} was answered with a result of type {kind!r}"
-            raise UnknownResultType(what, result_type=kind, server=self._server_name)
-        return raw
+        ask = self._calls.simple if _is_core(self._agreement) else self._calls.whole
+        return await ask(method, members, name=self.id, timeout=timeout)
 
     @property
     def _server_name(self) -> str:
