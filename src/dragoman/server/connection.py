@@ -90,12 +90,15 @@ class _Waiter:
         if not self.future.done():
             self.future.set_result(outcome)
 
-    def interrupt(self, error: DragomanError) -> None:
-        """Wake the caller with an error, even from within the transport."""
+    def wake(self, outcome: Raw | DragomanError) -> None:
+        """Wake the caller with what came of its request, even from within the transport.
+
+        Some transports hold it there while the answer comes another way, or not at all.
+        """
         if self.future.done():
             return
-        self.future.set_result(error)
-        # A transport may tell of its end within the caller's own task, which then goes on by itself.
+        self.future.set_result(outcome)
+        # Told within the caller's own task, it goes on by itself.
         if self.task is not None and self.task is not asyncio.current_task():
             self.interrupted = True
             self.task.cancel()
@@ -303,15 +306,21 @@ class Connection:
         if exchange is None:
             log.debug("%s: an answer to nobody (id %r)", self.config.name, answered)
         elif envelope.result is not UNSET:
-            exchange.waiter.settle(envelope.result)
+            self._answered(exchange, envelope.result)
         elif envelope.error is not UNSET:
-            exchange.waiter.settle(self.server_error(envelope.error, exchange.method))
+            self._answered(exchange, self.server_error(envelope.error, exchange.method))
+
+    def _answered(self, exchange: Exchange[_Waiter], outcome: Raw | DragomanError) -> None:
+        if self.transport.exchanges:  # the transport is reading the stream that it came on, and ends by itself
+            exchange.waiter.settle(outcome)
+        else:
+            exchange.waiter.wake(outcome)
 
     def request_failed(self, request_id: RequestId, error: DragomanError) -> None:
         """See `Inbox`."""
         exchange = self._session.match(request_id)
         if exchange is not None:
-            exchange.waiter.settle(error)
+            self._answered(exchange, error)
 
     def message_rejected(self, error: DragomanError, request_id: RequestId | None = None) -> None:
         """See `Inbox`."""
@@ -385,7 +394,7 @@ class Connection:
         exchange = self._session.find(cancelled)
         if exchange is not None and exchange.method == "subscriptions/listen":
             self._session.pending.pop(exchange.id, None)
-            exchange.waiter.interrupt(ConnectionLost("the server ended the subscription"))
+            exchange.waiter.wake(ConnectionLost("the server ended the subscription"))
 
     def _call(self, handler: Callable[..., Any], *arguments: object) -> None:
         """Call a user's handler; what it raises is logged and hurts nobody."""
@@ -464,7 +473,7 @@ class Connection:
         for exchange in late:
             self._tell_cancelled(exchange, "time-out")
             told = f"no answer to {exchange.method} within {exchange.timeout:g} s"
-            exchange.waiter.interrupt(
+            exchange.waiter.wake(
                 RequestTimeout(told, timeout=exchange.timeout, method=exchange.method, server=self.config.name)
             )
 
@@ -475,7 +484,7 @@ class Connection:
         self._end_seen.set()
         self._set_alarm(NEVER)
         for exchange in self._session.drain():
-            exchange.waiter.interrupt(error if self.opening else self._fate(exchange, error, told))
+            exchange.waiter.wake(error if self.opening else self._fate(exchange, error, told))
         for task in self._others():
             task.cancel()
         if self.on_lost is not None:
