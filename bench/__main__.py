@@ -21,7 +21,7 @@ from bench.cases.everything import CASES
 from bench.quiet import Quiet
 from bench.rounds import measure
 
-MOST_WAITING = 120.0
+MOST_WAITING = 90.0
 """Seconds that a run may wait, in all, for others on the machine to be quiet."""
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

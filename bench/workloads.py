@@ -1,7 +1,8 @@
 """What is measured within one process: each function drives one client and gives its figures by name.
 
 Wall time by the performance counter, CPU time of this process alone (user and system, every thread), memory as the
-kernel tells it. Runs in the measured process, so it imports as little as it can.
+kernel tells it. What is repeated gives its best time: other work on the machine only ever adds. Runs in the measured
+process, so it imports as little as it can.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def stay_apart() -> None:
 
 
 def result(peer: Peer, target: Target, size: int, repeats: int) -> dict[str, float]:
-    """Fetch a result of so many bytes, again and again; time is the median, memory the highest ever."""
+    """Fetch a result of so many bytes, again and again; time is the best, memory the highest ever."""
     [session] = peer.connect(target)
     session.list_tools(schemas=False)
     fetch(session, 10)
@@ -81,7 +82,7 @@ def result(peer: Peer, target: Target, size: int, repeats: int) -> dict[str, flo
         times.append(meter.wall)
     peak = kernel("VmHWM")
     return {
-        "ms": middle(times) * 1e3,
+        "ms": min(times) * 1e3,
         "rss_mb": kernel("VmRSS") / MB,
         "peak_x": peak / size,
         "added_x": (peak - before) / size,
@@ -95,7 +96,7 @@ def fetch(session: Session, size: int) -> None:
 
 
 def listing(peer: Peer, target: Target, tools: int, repeats: int) -> dict[str, float]:
-    """List the tools again and again: the median with names looked at, and with every input schema."""
+    """List the tools again and again: the best time with names looked at, and with every input schema."""
     [session] = peer.connect(target)
     figures: dict[str, float] = {}
     for key, schemas in (("names_ms", False), ("schemas_ms", True)):
@@ -106,14 +107,14 @@ def listing(peer: Peer, target: Target, tools: int, repeats: int) -> dict[str, f
             if found != tools:
                 raise ValueError(f"{found} tools came, not {tools}")
             times.append(meter.wall)
-        figures[key] = middle(times) * 1e3
+        figures[key] = min(times) * 1e3
     return figures
 
 
 def fleet(peer: Peer, target: Target, count: int, repeats: int) -> dict[str, float]:
     """Connect to so many servers at once, again and again, when one was connected and closed before.
 
-    Times are medians; memory, threads and descriptors are those of the last time.
+    Times are the best; memory, threads and descriptors are those of the last time.
     """
     peer.connect(target)
     gc.collect()
@@ -126,17 +127,12 @@ def fleet(peer: Peer, target: Target, count: int, repeats: int) -> dict[str, flo
         walls.append(meter.wall)
         cpus.append(meter.cpu)
     return {
-        "connect_ms": middle(walls) * 1e3,
-        "cpu_ms": middle(cpus) / count * 1e3,
+        "connect_ms": min(walls) * 1e3,
+        "cpu_ms": min(cpus) / count * 1e3,
         "rss_mb": kernel("VmRSS") / MB,
         "threads": kernel("Threads"),
         "descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - as above
     }
-
-
-def middle(values: list[float]) -> float:
-    """Give the median of an odd number of values."""
-    return sorted(values)[len(values) // 2]
 
 
 WORKLOADS: dict[str, Callable[..., dict[str, float]]] = {
