@@ -38,7 +38,7 @@ PLACES = [
 
 TOOLS = {
     *("echo", "add", "weather", "nothing", "fail", "big", "region", "mixed", "mirror", "picture"),
-    *("steps", "say", "hang", "hung", "break_stream", "order", "visit", "think", "roots", "grow", "touch"),
+    *("steps", "say", "hang", "hung", "break_stream", "heard", "order", "visit", "think", "roots", "grow", "touch"),
 }
 
 

@@ -201,12 +201,21 @@ def busy_tools(server: MCPServer[Any]) -> None:
         """Tell what became of ``hang``."""
         return hanging.get(name, "unknown")
 
+    breaking: dict[str, anyio.Event] = {}
+
     @server.tool()
-    async def break_stream(ctx: Context) -> str:
-        """Close the stream that the answer was to come on, then answer."""
+    async def break_stream(name: str, ctx: Context) -> str:
+        """Say a word, wait until it was heard, close the stream that the answer was to come on, then answer."""
+        breaking[name] = anyio.Event()
+        await ctx.report_progress(1)
+        await breaking[name].wait()
         await ctx.close_sse_stream()
-        await anyio.sleep(0.05)
         return "resumed"
+
+    @server.tool()
+    def heard(name: str) -> None:
+        """Let ``break_stream`` go on."""
+        breaking[name].set()
 
 
 def ask_order() -> Elicit[Order]:
