@@ -13,7 +13,16 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Raw
 
-from dragoman.errors import DragomanError, InvalidResult, ServerError, SessionExpired, TooManyRounds, UnknownResultType
+from dragoman.errors import (
+    ConnectionLost,
+    DragomanError,
+    InvalidResult,
+    OutcomeUnknown,
+    ServerError,
+    SessionExpired,
+    TooManyRounds,
+    UnknownResultType,
+)
 from dragoman.protocol.input_required import MAX_ROUNDS, InputRequest, InputRequired, next_round, read_input_required
 from dragoman.protocol.kept import Kept, decode
 from dragoman.protocol.lifecycle import HEADER_MISMATCH
@@ -45,7 +54,10 @@ class Calls:
         self.on_renewed: Callable[[], None] | None = None
         self._version = version
         self._renewing = asyncio.Lock()
-        self._sessions = 0
+        self._sessions: int = 0
+        self._lost = False
+        self._refused: int = 0
+        self._refusal: DragomanError | None = None
 
     def read(self, kind: type[K], raw: Raw, what: str) -> K:
         """Give the value of a result; ``what`` names it in the error.
@@ -74,6 +86,8 @@ class Calls:
         An HTTP session that the server has dropped is begun anew, once, and the request sent again: the server said
         that it did not process it.
         """
+        if self._lost:
+            await self._renew(self._sessions)
         session = self._sessions
         request = self.connection.request
         try:
@@ -202,11 +216,30 @@ class Calls:
         )
 
     async def _renew(self, session: int) -> None:
-        """Begin a new HTTP session, unless another caller has done so since ``session`` was current."""
+        """Begin a new HTTP session, unless another caller has done so since ``session`` was current.
+
+        Until that is done, no other request is sent. Whoever waited while it failed gets the same error: a server that
+        is down is not asked once for each of them.
+        """
+        if session != self._sessions:
+            return
+        self._lost = True
+        refused = self._refused
         async with self._renewing:
             if session != self._sessions:
                 return
-            await reinitialize(self.connection, self._version)
+            if self._refusal is not None and refused != self._refused:
+                raise self._refusal
+            try:
+                await reinitialize(self.connection, self._version)
+            except DragomanError as error:
+                self._refused += 1
+                self._refusal = self._without_session(error)
+                if self._refusal is error:
+                    raise
+                raise self._refusal from error
+            self._refusal = None
+            self._lost = False
             self._sessions += 1
             for method, members in list(self.standing.values()):
                 try:
@@ -215,6 +248,12 @@ class Calls:
                     log.warning("%s: a new session does not take %s (%s)", self._name, method, error.what)
             if self.on_renewed is not None:
                 self.on_renewed()
+
+    def _without_session(self, error: DragomanError) -> DragomanError:
+        """Give the error for the caller's own request, which was not sent, whatever became of the handshake."""
+        if isinstance(error, OutcomeUnknown):
+            error = ConnectionLost(f"the session is lost, and a new one did not come about ({error.what})")
+        return self.connection.named(error)
 
     @property
     def _name(self) -> str:

@@ -372,7 +372,7 @@ class Connection:
                 if self.on_change is not None:
                     self.on_change(method, params)
                 if self.callbacks.on_notification is not None:
-                    self._call(self.callbacks.on_notification, method, msgspec.json.decode(params))
+                    self._call(self.callbacks.on_notification, method, msgspec.json.decode(params, type=dict[str, Any]))
         except (DragomanError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             self._count_rubbish(MalformedMessage(f"{method}: {error}", excerpt=excerpt(bytes(params))))
 
