@@ -159,7 +159,7 @@ class _Reading:
                 continue
             for part, raw in _pairs(held, getattr(members, name), shape):
                 part.raw_json = raw
-                reading = _reading(type(part))
+                reading = _readings.get(type(part)) or _reading(type(part))
                 if reading.inner:
                     reading.hand_down(part)
 

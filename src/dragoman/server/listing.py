@@ -21,16 +21,23 @@ __all__ = ["list_all"]
 K = TypeVar("K", bound=Kept)
 
 _MOST_PAGES: Final = 10_000
+_NOTHING: Final = Raw(b"[]")
 
 
 class _Envelope(msgspec.Struct, rename="camel"):
+    """A page of any listing. One pass finds all: a page may be large."""
+
     next_cursor: str | None = None
     ttl_ms: int | None = None
     cache_scope: str | None = None
+    tools: Raw = _NOTHING
+    resources: Raw = _NOTHING
+    resource_templates: Raw = _NOTHING
+    prompts: Raw = _NOTHING
 
 
 _envelope_decoder: Final = msgspec.json.Decoder(_Envelope)
-_members_decoder: Final = msgspec.json.Decoder(dict[str, Raw])
+_FIELDS: Final = {spec.encode_name: spec.name for spec in msgspec.structs.fields(_Envelope)}
 
 
 async def list_all(calls: Calls, method: str, member: str, kind: type[K]) -> Page[K]:
@@ -81,9 +88,9 @@ async def _pages(calls: Calls, method: str, member: str, kind: type[K]) -> Page[
 def _take(raw: Raw, member: str, kind: type[K], page: Page[K]) -> _Envelope:
     try:
         told = _envelope_decoder.decode(raw)
-        listed = _members_decoder.decode(raw).get(member, Raw(b"[]"))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidResult(f"the listing of {member} does not fit the specification ({error})") from None
+    listed: Raw = getattr(told, _FIELDS[member])
     for entry in decode_list(listed, f"the listing of {member}"):
         try:
             page.items.append(decode(kind, entry, "the entry"))
