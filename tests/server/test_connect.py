@@ -7,10 +7,10 @@ import gc
 import json
 import subprocess
 import sys
-import textwrap
 from collections.abc import Awaitable
 
 import pytest
+import uvloop
 
 from dragoman import Server, connect
 from dragoman.errors import ConnectionClosed, ConnectionLost, HandshakeFailed, OutcomeUnknown, RequestTimeout
@@ -21,8 +21,13 @@ from dragoman.server.callbacks import QuestionContext
 from dragoman.transports.base import Inbox
 from tests.parts import ROOT
 from tests.server.conftest import Clock, quiet
+from tests.server.http_peer import honest
 from tests.server.peer import HANDSHAKE, META, STATELESS, Json, Peer, Request, always, silence, text
 from tests.servers import scripted
+from tests.servers.http_faults import Visit, serving
+
+# The first loop of libuv opens a pipe for signals, which stays for the life of the process.
+uvloop.new_event_loop().close()
 
 
 def make_peer(*versions: str, exchanges: bool = False) -> Peer:
@@ -327,26 +332,38 @@ async def test_a_dropped_server_that_was_closed_or_lost_warns_nobody(neighbour: 
 
 
 PROGRAM = """
-import asyncio, json, sys
+import asyncio, json, os, signal, sys
 from dragoman import ServerConfig, connect
 
-async def main():
+def config(*words):
     command, *args = json.loads(sys.argv[1])
-    server = await connect(ServerConfig(command=command, args=tuple(args), shutdown_timeout=0.1))
+    return ServerConfig(command=command, args=(*args, *words), shutdown_timeout=0.1)
+
+async def connected(*words):
+    return await connect(config(*words))
+
+async def main():
+    server = await connected()
     print((await server.call_tool("about")).structured["pid"], flush=True)
     {activity}
 
-asyncio.run(main())
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    sys.exit(130)
 """
 
 ACTIVITIES: dict[str, tuple[str, int]] = {
     "returns": ("return server", 0),
     "drops it": ("del server", 0),
-    "calls": ("asyncio.create_task(server.call_tool('silent')); await asyncio.sleep(0.05)", 0),
+    "calls": ("call = asyncio.create_task(server.call_tool('silent')); await asyncio.sleep(0.05)", 0),
     "listens": ("await server.listen(tools=True).__aenter__()", 0),
-    "closes": ("asyncio.create_task(server.aclose()); await asyncio.sleep(0)", 0),
+    "begins to listen": ("listening = asyncio.create_task(server.listen(tools=True).__aenter__())", 0),
+    "opens another": ("opening = asyncio.create_task(connected('mute')); await asyncio.sleep(0.2)", 0),
+    "begins to open another": ("opening = asyncio.create_task(connected('mute')); await asyncio.sleep(0)", 0),
+    "closes": ("closing = asyncio.create_task(server.aclose()); await asyncio.sleep(0)", 0),
     "fails": ("raise SystemExit(3)", 3),
-    "opens": ("asyncio.create_task(server.listen(tools=True).__aenter__())", 0),
+    "is interrupted": ("os.kill(os.getpid(), signal.SIGINT); await server.call_tool('silent')", 130),
 }
 
 
@@ -354,13 +371,42 @@ ACTIVITIES: dict[str, tuple[str, int]] = {
 def test_a_program_that_ends_without_closing_leaves_no_process_and_no_noise(activity: str) -> None:
     """The loop is shut down around an open connection: the server ends, stderr has at most a `ResourceWarning`."""
     code, status = ACTIVITIES[activity]
-    program = PROGRAM.format(activity=textwrap.dedent(code))
-    command = [sys.executable, "-X", "dev", "-c", program, json.dumps(scripted("stubborn"))]
+    command = [sys.executable, "-X", "dev", "-c", PROGRAM.format(activity=code), json.dumps(scripted("stubborn"))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=ROOT, check=False)
     assert done.returncode == status
     assert done.stdout.strip().isdecimal()
     noise = [line for line in done.stderr.splitlines() if "ResourceWarning" not in line and not line.startswith("  ")]
     assert noise == []
+
+
+def test_the_engine_works_on_uvloop() -> None:
+    """Another event loop: open, call, time out, give up and close, over pipes and over sockets."""
+
+    async def hang(visit: Visit) -> None:
+        await visit.hang()
+
+    async def converse(target: str | list[str]) -> None:
+        async with connect(target) as server:
+            assert (await server.call_tool("echo", {"message": "hello"})).text == "hello"
+            with pytest.raises(RequestTimeout):
+                await server.call_tool("silent", timeout=0.05)
+            call = asyncio.create_task(server.call_tool("silent"))
+            await server.call_tool("echo")
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            waiting = asyncio.create_task(server.call_tool("silent"))
+            await server.call_tool("echo")
+        with pytest.raises(OutcomeUnknown):
+            await waiting
+
+    async def main() -> None:
+        await converse(scripted())
+        async with serving(honest(instead={"silent": hang})) as served:
+            await converse(served.url)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
 
 
 # What is told.

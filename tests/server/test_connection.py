@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import tracemalloc
 
 import pytest
 
@@ -12,7 +14,7 @@ from dragoman.errors import ConnectionClosed, ConnectionLost, DragomanError, Out
 from dragoman.protocol.types import Progress
 from dragoman.transports.base import Outgoing
 from tests.server.conftest import Clock, quiet
-from tests.server.peer import HANDSHAKE, STATELESS, Json, Peer, Request, silence, text
+from tests.server.peer import HANDSHAKE, STATELESS, Json, Peer, Request, RpcError, silence, text
 
 FAMILIES = ["channel", "exchanges"]
 
@@ -70,6 +72,54 @@ async def test_answers_may_come_in_any_order(neighbour: Server) -> None:
         calls = [group.create_task(server.call_tool("turn", {"number": n})) for n in range(100)]
         gates[-1].set()
     assert [call.result().text for call in calls] == [str(n) for n in range(100)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("version", [STATELESS, HANDSHAKE])
+async def test_calls_leave_nothing_behind(version: str, family: str, neighbour: Server) -> None:
+    """Answers, errors, progress, questions, time-outs and cancellations: after thousands, memory is where it was."""
+    peer = make_peer(version, family=family)
+
+    async def refuse(request: Request) -> Json:
+        request.progress(1)
+        raise RpcError(-32000, "no", {"data": "x" * 1000})
+
+    peer.tools["refuse"] = refuse
+    heard: list[float] = []
+
+    def note(progress: Progress) -> None:
+        heard.append(progress.progress)
+
+    async def round_of_calls(server: Server) -> None:
+        calls = [asyncio.create_task(server.call_tool("silent", timeout=0.001)) for _ in range(10)]
+        calls += [asyncio.create_task(server.call_tool("silent")) for _ in range(10)]
+        calls += [asyncio.create_task(server.call_tool("refuse", on_progress=note)) for _ in range(10)]
+        calls += [asyncio.create_task(server.call_tool("echo", {"message": "x" * 1000})) for _ in range(70)]
+        await asyncio.wait(calls[20:])
+        for call in calls[10:20]:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        peer.received.clear()
+        peer.broken_off.clear()
+        heard.clear()
+
+    async with connect(peer.transport) as server:
+        for _ in range(3):
+            await round_of_calls(server)
+        gc.collect()
+        tracemalloc.start()
+        try:
+            for _ in range(3):
+                await round_of_calls(server)
+            gc.collect()
+            before, _ = tracemalloc.get_traced_memory()
+            for _ in range(20):
+                await round_of_calls(server)
+            gc.collect()
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert after - before < 30_000
 
 
 # Given up by the caller.

@@ -141,7 +141,8 @@ class _Owner:
         try:
             await asyncio.wait({self._ready, self._task}, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            self._task.cancel()
+            if not self._task.cancelling():  # a second cancellation, as the loop ends, would interrupt the closing
+                self._task.cancel()
             await asyncio.wait({self._task})
             if self._ready.done() and not self._ready.cancelled():
                 self._ready.exception()
