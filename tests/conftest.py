@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Generator, Iterator
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -18,6 +19,10 @@ BLOCKED = 1.0
 """Seconds that a test may keep its event loop from running."""
 
 WATCH = pytest.StashKey[LoopWatch]()
+
+# A busy machine takes its time for an example; pytest-timeout bounds the whole.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 
 
 def pytest_configure() -> None:

@@ -1,23 +1,31 @@
 """Checks JSON values against JSON Schemas that come from servers, without trusting the schemas.
 
-Pure. No remote ``$ref`` is ever fetched, patterns have a bound on backtracking, and the draft is the schema's own
-``$schema`` (2020-12 when it names none). Source: 2026-07-28 server/tools#output-schema.
+Pure. No remote ``$ref`` is ever fetched, patterns have a bound on backtracking, work that can't end is refused
+(`effort`), and the draft is the schema's own ``$schema`` (2020-12 when it names none).
+Source: 2026-07-28 server/tools#output-schema.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Any, Final
+from typing import Final, NoReturn
 
 import jsonschema_rs
 from msgspec import Struct
 
 from dragoman.errors import InvalidResult
+from dragoman.protocol.kept import decode_any
+from dragoman.schema.effort import Effort
+from dragoman.schema.graph import has_choices
 
 __all__ = ["Problem", "Validator"]
 
 _BACKTRACKING_STEPS: Final = 100_000
 _LARGEST_SCHEMA_BYTES: Final = 4 * 1024 * 1024
+# Telling what is wrong costs a thousand times what finding out costs: with a choice in the schema, the validator first
+# gathers every fault of every alternative, with a copy of the spot.
+_MOST_EXPLAINED: Final = 1024 * 1024
+_MOST_EXPLAINED_OF_CHOICES: Final = 16 * 1024
+_MOST_CHECKS_EXPLAINED: Final = 20_000
 
 
 class Problem(Struct, frozen=True):
@@ -31,42 +39,59 @@ class Validator:
     """One schema, compiled.
 
     Raises:
-        InvalidResult: the schema is not JSON, not a valid schema, too large, or refers to something remote.
+        InvalidResult: the schema is not JSON, not a valid schema, too large, refers to something that is not in it, or
+            to itself without end.
     """
+
+    __slots__ = ("_compiled", "_effort", "_most_explained")
 
     def __init__(self, schema: bytes) -> None:
         if len(schema) > _LARGEST_SCHEMA_BYTES:
             raise InvalidResult(f"the schema is larger than {_LARGEST_SCHEMA_BYTES} bytes")
+        told = decode_any(schema, "the schema")
+        effort = Effort.of(told)
+        self._effort = None if effort is None or effort.is_modest else effort
+        self._most_explained = _MOST_EXPLAINED_OF_CHOICES if has_choices(told) else _MOST_EXPLAINED
         try:
-            self._compiled: Any = jsonschema_rs.validator_for(
-                json.loads(schema),
+            self._compiled = jsonschema_rs.validator_for(
+                told,
                 retriever=_refuse,
                 pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACKING_STEPS),
             )
-        except (ValueError, RecursionError) as error:
-            first = str(error).partition("\n")[0]
-            raise InvalidResult(f"the schema can't be used ({first})") from None
+        except (ValueError, jsonschema_rs.ReferencingError, RecursionError) as error:
+            raise InvalidResult(f"the schema can't be used ({_shortened(str(error))})") from None
 
     def problem(self, value: bytes) -> Problem | None:
         """Give the first thing that does not fit, or None. ``value`` is JSON.
 
         Raises:
-            InvalidResult: ``value`` is not JSON.
+            InvalidResult: ``value`` is not JSON, or checking it would take too long.
         """
+        instance = decode_any(value, "the value")
+        checks = 0 if self._effort is None else self._effort.spent_on(instance)
+        if checks is None:
+            raise InvalidResult(
+                "checking the value against its schema would take too long",
+                hint="Take it unchecked (validate_results=False) if you trust the server.",
+            )
         try:
-            instance = json.loads(value)
+            if self._compiled.is_valid(instance):
+                return None
+            if len(value) > self._most_explained or checks > _MOST_CHECKS_EXPLAINED:
+                return Problem("it does not fit; where would take too long to tell", "")
+            self._compiled.validate(instance)
+        except jsonschema_rs.ValidationError as error:
+            path = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in error.instance_path)
+            return Problem(_shortened(error.message), path)
         except (ValueError, RecursionError) as error:
-            raise InvalidResult(f"the value is not JSON ({error})") from None
-        if self._compiled.is_valid(instance):
-            return None
-        error = next(iter(self._compiled.iter_errors(instance)))
-        path = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in error.instance_path)
-        return Problem(_shortened(error.message), path)
+            raise InvalidResult(f"the value can't be checked ({_shortened(str(error))})") from None
+        return None
 
 
-def _refuse(uri: str) -> Any:  # noqa: ANN401 - the library's own signature
+def _refuse(uri: str) -> NoReturn:
     raise ValueError(f"remote schemas are not fetched: {uri}")
 
 
 def _shortened(text: str, limit: int = 300) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+    text = text.partition("\n")[0]
+    return text if len(text) <= limit else f"{text[: limit - 1]}\u2026"
