@@ -371,7 +371,7 @@ ACTIVITIES: dict[str, tuple[str, int]] = {
 def test_a_program_that_ends_without_closing_leaves_no_process_and_no_noise(activity: str) -> None:
     """The loop is shut down around an open connection: the server ends, stderr has at most a `ResourceWarning`."""
     code, status = ACTIVITIES[activity]
-    command = [sys.executable, "-X", "dev", "-c", PROGRAM.format(activity=code), json.dumps(scripted("stubborn"))]
+    command = [sys.executable, "-W", "default", "-c", PROGRAM.format(activity=code), json.dumps(scripted("stubborn"))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=ROOT, check=False)
     assert done.returncode == status
     assert done.stdout.strip().isdecimal()

@@ -134,7 +134,7 @@ async def loop_shut_down(place: Place) -> None:
     """Let a program end while its connection is open and a call waits."""
     config = place.answering
     told = {"url": config.url} if config.url else {"command": config.command, "args": config.args}
-    command = [sys.executable, "-X", "dev", "-c", PROGRAM, json.dumps(told)]
+    command = [sys.executable, "-W", "default", "-c", PROGRAM, json.dumps(told)]
     pipe = asyncio.subprocess.PIPE
     program = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=pipe, stderr=pipe)
     async with asyncio.timeout(20):
