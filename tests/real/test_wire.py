@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 import dragoman
 from dragoman import Server
+from dragoman.errors import ServerError
 from dragoman.protocol.interaction import ElicitationRequest, ElicitationResult, SamplingRequest, SamplingResult
 from dragoman.protocol.types import PromptReference
 from dragoman.server.callbacks import QuestionContext
@@ -207,6 +209,31 @@ async def test_a_handshake_cancels_what_is_under_way(sdk: str) -> None:
     assert "id" not in cancelled.message
     [hanging] = [post for post in recorder.sent("tools/call") if post.message["params"]["name"] == "hang"]
     assert cancelled.message["params"]["requestId"] == hanging.message["id"]
+
+
+@pytest.mark.parametrize("words", ["x\r\nEvil: 1", "x\nEvil: 1", "x\rEvil: 1", "\0", "\u2028", " x "])
+async def test_no_word_of_a_caller_begins_a_header(sdk: str, words: str) -> None:
+    """Whatever a method, a tool, a resource or an argument is called, it stays within its own header."""
+    async with (
+        recording(sdk) as recorder,
+        dragoman.connect(fixture_config("sdk", recorder.address, "http", STATELESS)) as server,
+    ):
+        await server.list_tools()
+        attempts = (
+            server.request(words),
+            server.call_tool(words),
+            server.read_resource(words),
+            server.call_tool("region", {"name": words}),
+        )
+        for attempt in attempts:
+            with contextlib.suppress(ServerError):
+                await attempt
+        assert (await server.call_tool("echo", {"text": words})).text == words
+    assert all("evil" not in request.headers for request in recorder.requests)
+    *_, method, tool, resource, argument, _ = recorder.requests
+    assert decoded(method.headers["mcp-method"]) in (words, words.strip())
+    assert decoded(tool.headers["mcp-name"]) == decoded(resource.headers["mcp-name"]) == words
+    assert decoded(argument.headers["mcp-param-region"]) == words
 
 
 @pytest.mark.requirement("TASK-3", "TASK-4", "TASK-5")

@@ -366,7 +366,7 @@ class StreamableHttp:
 
 def _mirrored(message: Outgoing) -> dict[str, str]:
     """Give the headers of the stateless era that mirror a message."""
-    fields = {"Mcp-Method": message.method}
+    fields = {"Mcp-Method": encode_value(message.method)}  # any caller may choose it; it must not begin new lines
     if message.name is not None:
         fields["Mcp-Name"] = encode_value(message.name)
     if message.headers:
