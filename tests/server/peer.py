@@ -1,8 +1,8 @@
 """A server in this process: each method is answered by a function of the test, every message is kept to be looked at.
 
 It speaks over a transport of its own: one channel for everything, or (``exchanges``) an answer stream for each request,
-as HTTP has. Real processes and sockets are elsewhere (`tests/servers`); here a test holds both ends of the conversation
-and decides what happens when.
+as HTTP has; or over the library's own memory transport. Real processes and sockets are elsewhere (`tests/servers`);
+here a test holds both ends of the conversation and decides what happens when.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from dragoman.errors import DragomanError
 from dragoman.transports.base import Inbox, Outgoing
+from dragoman.transports.memory import MemoryPeer, MemoryTransport
 
 Json: TypeAlias = dict[str, Any]
 
@@ -241,6 +242,24 @@ async def _unknown(request: Request) -> Json:
     raise RpcError(-32601, f"no method {request.method}")
 
 
+def over_memory(peer: Peer) -> MemoryTransport:
+    """Give another way to a peer: the library's memory transport."""
+
+    async def serve(end: MemoryPeer) -> None:
+        async for data in end:
+            peer.take(Outgoing(data))
+        await peer.close()
+
+    transport = MemoryTransport(serve)
+
+    def deliver(data: bytes) -> None:
+        if transport.over is None:
+            transport.deliver(data)
+
+    peer.transport.deliver = lambda data, _: asyncio.get_running_loop().call_soon(deliver, data)
+    return transport
+
+
 class PeerTransport:
     """The way to a `Peer`.
 
@@ -255,6 +274,7 @@ class PeerTransport:
         self.closed = False
         self.closings = 0
         self.version = ""
+        self.deliver: Callable[[bytes, int | None], object] = self._deliver_soon
         self.carry: Callable[[Outgoing], Coroutine[Any, Any, None]] | None = None
         self.blocked = False
         self.outside: list[tuple[asyncio.Future[None], Outgoing]] = []
@@ -291,7 +311,7 @@ class PeerTransport:
         self.closings += 1
         await self._peer.close()
 
-    def deliver(self, data: bytes, request_id: int | None) -> None:
+    def _deliver_soon(self, data: bytes, request_id: int | None) -> None:
         """Bring a message to the client, in a later turn of the loop as every real transport does."""
         asyncio.get_running_loop().call_soon(self._deliver, data, request_id)
 

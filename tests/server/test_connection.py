@@ -12,11 +12,11 @@ import pytest
 from dragoman import Server, connect
 from dragoman.errors import ConnectionClosed, ConnectionLost, DragomanError, OutcomeUnknown, RequestTimeout
 from dragoman.protocol.types import Progress
-from dragoman.transports.base import Outgoing
+from dragoman.transports.base import Outgoing, Transport
 from tests.server.conftest import Clock, quiet
-from tests.server.peer import HANDSHAKE, STATELESS, Json, Peer, Request, RpcError, silence, text
+from tests.server.peer import HANDSHAKE, STATELESS, Json, Peer, Request, RpcError, over_memory, silence, text
 
-FAMILIES = ["channel", "exchanges"]
+FAMILIES = ["channel", "exchanges", "memory"]
 
 
 async def echo(request: Request) -> Json:
@@ -30,6 +30,11 @@ def make_peer(*versions: str, family: str = "channel") -> Peer:
     peer = Peer(*versions, exchanges=family == "exchanges")
     peer.tools.update(echo=echo, silent=silence)
     return peer
+
+
+def way_to(peer: Peer, family: str) -> Transport:
+    """Give the transport over which the server is met."""
+    return over_memory(peer) if family == "memory" else peer.transport
 
 
 async def outcome(call: asyncio.Task[object]) -> DragomanError:
@@ -51,7 +56,7 @@ async def still_works(server: Server) -> None:
 async def test_thousands_of_tasks_get_their_own_answers_on_one_connection(family: str, neighbour: Server) -> None:
     """Five thousand calls at once: none is lost, none gets another's answer."""
     peer = make_peer(family=family)
-    async with connect(peer.transport) as server, asyncio.TaskGroup() as group:
+    async with connect(way_to(peer, family)) as server, asyncio.TaskGroup() as group:
         calls = [group.create_task(server.call_tool("echo", {"message": n})) for n in range(5000)]
     assert [call.result().text for call in calls] == [str(n) for n in range(5000)]
 
@@ -103,7 +108,7 @@ async def test_calls_leave_nothing_behind(version: str, family: str, neighbour: 
         peer.broken_off.clear()
         heard.clear()
 
-    async with connect(peer.transport) as server:
+    async with connect(way_to(peer, family)) as server:
         for _ in range(3):
             await round_of_calls(server)
         gc.collect()
@@ -189,7 +194,7 @@ async def test_a_time_limit_of_the_caller_ends_the_call_as_the_caller_expects(
 ) -> None:
     """`asyncio.timeout` around a call raises `TimeoutError` and leaves the task uncancelled."""
     peer = make_peer(family=family)
-    async with connect(peer.transport) as server:
+    async with connect(way_to(peer, family)) as server:
 
         async def impatient() -> str:
             with pytest.raises(TimeoutError):
@@ -220,7 +225,7 @@ async def test_a_failing_neighbour_in_a_task_group_cancels_the_call(family: str,
             group.create_task(server.call_tool("silent"))
             group.create_task(fail_later())
 
-    async with connect(peer.transport) as server:
+    async with connect(way_to(peer, family)) as server:
         with pytest.raises(ExceptionGroup) as caught:
             await work(server)
         assert [type(error) for error in caught.value.exceptions] == [ValueError]
@@ -236,7 +241,7 @@ async def test_a_call_without_an_answer_times_out_and_the_server_is_told(
 ) -> None:
     """The error tells server, method and patience; the connection goes on and the caller's task is not cancelled."""
     peer = make_peer(family=family)
-    async with connect(peer.transport, name="sleepy") as server:
+    async with connect(way_to(peer, family), name="sleepy") as server:
         call = asyncio.create_task(server.call_tool("silent", timeout=10))
         await peer.got("tools/call")
         await clock.forward(9)
@@ -320,7 +325,7 @@ async def test_closing_with_a_thousand_calls_in_flight_tells_each_that_its_outco
 ) -> None:
     """Each gets an error of its own, none is cancelled, none is left waiting."""
     peer = make_peer(family=family)
-    server = await connect(peer.transport, name="busy")
+    server = await connect(way_to(peer, family), name="busy")
     calls = [asyncio.create_task(server.call_tool("silent")) for _ in range(1000)]
     await peer.got("tools/call", 1000)
     await server.aclose()
@@ -333,7 +338,7 @@ async def test_closing_with_a_thousand_calls_in_flight_tells_each_that_its_outco
     assert (first.server, first.method) == ("busy", "tools/call")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["channel", "exchanges"])
 async def test_a_lost_connection_tells_each_call_under_way_and_each_later_one(family: str, neighbour: Server) -> None:
     """What was sent has an unknown outcome, with the server's last words; what comes later was certainly not sent."""
     peer = make_peer(family=family)
