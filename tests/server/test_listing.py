@@ -331,4 +331,9 @@ async def test_arguments_that_are_no_json_are_refused_before_they_are_sent(argum
     async with connect(peer.transport, name="strict") as server:
         with pytest.raises(InvalidArguments, match=r"^strict: the arguments of go can't be written as JSON"):
             await server.call_tool("go", arguments)
+        with pytest.raises(InvalidArguments, match=r"^strict: the metadata can't be written as JSON"):
+            await server.call_tool("go", meta=arguments)
+        with pytest.raises(InvalidArguments, match=r"^strict: the parameters of go can't be written as JSON"):
+            await server.request("go", arguments)
+        await server.ping()
     assert peer.params("tools/call") == []

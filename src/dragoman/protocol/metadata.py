@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from dragoman.errors import InvalidArguments
 from dragoman.protocol.jsonrpc import RequestId, encode
 from dragoman.protocol.tasks import TASKS_EXTENSION
 
@@ -106,5 +107,8 @@ class RequestMetadata:
             more[_PROGRESS_TOKEN] = progress_token
         if self.log_level is not None and self._fixed:
             more[_LOG_LEVEL] = self.log_level
-        added = encode(more)[1:-1]
+        try:
+            added = encode(more)[1:-1]
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidArguments(f"the metadata can't be written as JSON ({error})") from None
         return b"%b,%b" % (self._fixed, added) if self._fixed and added else self._fixed or added

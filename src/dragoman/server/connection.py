@@ -179,10 +179,10 @@ class Connection:
             on_sent(number)
         if exchange.deadline < self._alarm_at:
             self._set_alarm(exchange.deadline)
-        data = encode_request(number, method, (metadata or self.metadata).params(members, token, meta))
-        if self._watched:
-            self._show("out", data)
         try:
+            data = encode_request(number, method, (metadata or self.metadata).params(members, token, meta))
+            if self._watched:
+                self._show("out", data)
             proposed = "" if metadata is None else metadata.version or ""
             sending = self.transport.send(Outgoing(data, method, number, name, headers, lasting, proposed))
             if sending is not None:

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, Self, TypeVar
 
-import msgspec
 from msgspec import Raw
 
 from dragoman.config.model import ServerConfig
@@ -344,7 +343,11 @@ class Server:
         """Send any request and give the result's bytes: for methods that have no function here."""
         given = dict(params or {})
         meta = given.pop("_meta", None)
-        members = encode(given)[1:-1]
+        try:
+            members = encode(given)[1:-1]
+        except (TypeError, ValueError, RecursionError) as error:
+            what = f"the parameters of {method} can't be written as JSON ({error})"
+            raise InvalidArguments(what, server=self.name) from None
         name = given.get("name") or given.get("uri") or given.get("taskId")
         raw = await self._calls.simple(
             method,
@@ -373,7 +376,7 @@ class Server:
     def _members(self, name: str, arguments: Mapping[str, Any] | None) -> bytes:
         try:
             return b'"name":%b,"arguments":%b' % (encode(name), encode(arguments or {}))
-        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             what = f"the arguments of {name} can't be written as JSON ({error})"
             raise InvalidArguments(what, server=self.name) from None
 
