@@ -82,6 +82,7 @@ class LineSplitter:
     def _hold(self, piece: bytes) -> None:
         self._held += len(piece)
         if self._oversize:
+            self._head += piece[: _END_BYTES - len(self._head)]
             self._tail = (self._tail + piece[-_END_BYTES:])[-_END_BYTES:]
             return
         self._append(piece)
