@@ -191,6 +191,27 @@ async def test_a_new_listing_brings_new_promises(neighbour: Server) -> None:
             await server.call_tool("add")
 
 
+@pytest.mark.parametrize("version", [STATELESS, HANDSHAKE])
+async def test_a_listing_that_is_announced_to_be_another_is_fetched_when_it_is_needed(
+    version: str, neighbour: Server
+) -> None:
+    """A result is not held against a promise that was taken back; between announcements nothing is listed."""
+    peer = adding(text("5", structuredContent={"sum": 5}), version=version)
+    peer.tools["plain"] = always(text("plain"))
+    async with connect(peer.transport) as server:
+        await server.list_tools()
+        await server.call_tool("add")
+        peer.listed = [a_tool("add")]
+        peer.tools["add"] = always(text("five"))
+        peer.notify("tools/list_changed")
+        await server.ping()
+        assert (await server.call_tool("plain")).text == "plain"
+        assert len(peer.params("tools/list")) == 1
+        for _ in range(3):
+            assert (await server.call_tool("add")).text == "five"
+        assert len(peer.params("tools/list")) == 2
+
+
 async def test_checking_can_be_turned_off(neighbour: Server) -> None:
     """With ``validate_results=False`` nothing is checked and nothing listed for it."""
     command, *args = scripted()

@@ -71,6 +71,7 @@ class Server:
             validates=connection.config.validate_results,
             core_tasks=takes_calls_as_tasks(agreement),
         )
+        self._subscriptions.on_tools_changed = self._toolbox.outdate
         self._problems: dict[str, list[str]] = {}
         self._learning = asyncio.Lock()
 
@@ -406,10 +407,14 @@ class Server:
         self._problems[method] = problems
 
     async def _check(self, name: str, result: ToolResult) -> None:
-        """Hold a result against the tool's output schema, fetching the list of tools once if it is not known yet."""
-        if not self._toolbox.knows(name):
-            if self._toolbox.filled or self.capabilities.tools is None or not _shows_structure(result):
+        """Hold a result against the tool's output schema, fetching the list of tools if it is not known (any more)."""
+        known = self._toolbox.knows(name)
+        if self._toolbox.filled:
+            if not known:
                 return
+        elif self.capabilities.tools is None or not (known or _shows_structure(result)):
+            return
+        else:
             await self._learn()
         try:
             problem = self._toolbox.problem(name, result)

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 from asyncio import Future, Queue, Task
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -61,12 +62,13 @@ class _Over(Struct, frozen=True):
 
 
 class Subscriptions:
-    """All listeners of one connection."""
+    """All listeners of one connection. ``on_tools_changed`` is called when the list of tools is another now."""
 
     def __init__(self, connection: Connection, calls: Calls, agreement: Agreement) -> None:
         self.connection = connection
         self.calls = calls
         self.agreement = agreement
+        self.on_tools_changed: Callable[[], None] | None = None
         self._listeners: set[Listening] = set()
         self._watched: dict[str, int] = {}
         self._subscribing = asyncio.Lock()
@@ -132,6 +134,8 @@ class Subscriptions:
         self._listeners.add(listener)
 
     def _heard(self, method: str, params: Raw) -> None:
+        if method == "notifications/tools/list_changed" and self.on_tools_changed is not None:
+            self.on_tools_changed()
         if not self._listeners:
             return
         if self.agreement.era == "stateless":

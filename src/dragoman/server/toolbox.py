@@ -60,6 +60,10 @@ class Toolbox:
         self.filled = True
         return kept, problems
 
+    def outdate(self) -> None:
+        """Take note that the listing is another now: it is fetched again when it is needed."""
+        self.filled = False
+
     def knows(self, name: str) -> bool:
         """Whether the tool was in the last listing."""
         return name in self._tools
