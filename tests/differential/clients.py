@@ -41,6 +41,7 @@ class Client(Protocol):
     async def list_prompts(self) -> Any: ...
     async def ping(self) -> Any: ...
     async def call(self, name: str, arguments: dict[str, Any]) -> Any: ...
+    async def echo_large(self, character: str, count: int) -> Any: ...
     async def read(self, uri: str) -> Any: ...
     async def prompt(self, name: str, arguments: dict[str, str]) -> Any: ...
     async def complete(self, ref: str, argument: str, value: str) -> Any: ...
@@ -104,6 +105,9 @@ class Ours:
             "progress": progress,
         }
 
+    async def echo_large(self, character: str, count: int) -> Any:
+        return await self.call("echo", {"text": character * count})
+
     async def read(self, uri: str) -> Any:
         return told((await self.server.read_resource(uri)).contents)
 
@@ -156,6 +160,9 @@ class Theirs:
             "error": result.is_error,
             "progress": heard,
         }
+
+    async def echo_large(self, character: str, count: int) -> Any:
+        return await self.call("echo", {"text": character * count})
 
     async def read(self, uri: str) -> Any:
         return dumped((await self.client.read_resource(uri)).contents)

@@ -21,7 +21,7 @@ PLACES = [
 ]
 
 EXAMPLES = settings(
-    max_examples=30,
+    max_examples=25,
     deadline=None,
     derandomize=parts.in_ci(),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
