@@ -15,6 +15,7 @@ from dragoman.errors import (
     ProtocolError,
     RequestTimeout,
     ServerError,
+    SessionExpired,
 )
 from dragoman.protocol.changes import (
     Change,
@@ -384,6 +385,35 @@ async def test_a_server_that_can_not_unsubscribe_is_left_in_peace(neighbour: Ser
         async with server.listen(uris=["file:///a"]):
             pass
         await server.ping()
+
+
+async def test_a_session_that_was_dropped_is_noticed_while_nothing_is_asked(clock: Clock, neighbour: Server) -> None:
+    """Who only listens over HTTP is not left waiting for ever: now and then the server is asked for a sign of life."""
+    peer = Listened(HANDSHAKE, family="exchanges")
+    dropped = False
+
+    async def carry(message: Outgoing) -> None:
+        if dropped and message.method not in ("initialize", "notifications/initialized", "resources/subscribe"):
+            raise SessionExpired("the session is gone")
+        await peer.transport.exchange(message)
+
+    peer.transport.carry = carry
+    async with connect(peer.transport) as server, server.listen(uris=["file:///a"]) as changes:
+        await clock.forward(301)
+        await peer.got("ping")
+        dropped = True
+        await clock.forward(301)
+        await peer.got("resources/subscribe", 2)
+        dropped = False
+        assert await take(changes, 1) == [Relistened()]
+
+
+async def test_over_a_channel_nothing_is_asked_while_one_listens(clock: Clock, neighbour: Server) -> None:
+    """There the end of the connection shows by itself."""
+    peer = Listened(HANDSHAKE)
+    async with connect(peer.transport) as server, server.listen(tools=True):
+        await clock.forward(10_000)
+    assert peer.params("ping") == []
 
 
 # The end, and too much at once.

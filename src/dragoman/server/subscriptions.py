@@ -8,6 +8,7 @@ Source: 2026-07-28 basic/patterns/subscriptions; 2025-11-25 server/resources#sub
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from asyncio import Future, Queue, Task
@@ -291,8 +292,20 @@ class Listening:
         self.subscription_id = number
 
     async def _await_end(self) -> None:
-        """Handshake era: notifications come by themselves; only the connection's end has to be told."""
-        self._finish(await self._subscriptions.connection.wait_ended())
+        """Handshake era: notifications come by themselves; only the connection's end has to be told.
+
+        A session that an HTTP server dropped shows with the next request only, so now and then one is made.
+        """
+        connection = self._subscriptions.connection
+        pause = self._config.sse_read_timeout if connection.transport.exchanges else None
+        while connection.ended is None:
+            try:
+                async with asyncio.timeout(pause):
+                    await connection.wait_ended()
+            except TimeoutError:
+                with contextlib.suppress(DragomanError):
+                    await self._subscriptions.calls.simple("ping")
+        self._finish(await connection.wait_ended())
 
     @property
     def _config(self) -> ServerConfig:
