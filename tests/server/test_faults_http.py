@@ -139,6 +139,15 @@ async def broken_then_resumed(visit: Visit) -> None:
         await visit.answer(status="405 Method Not Allowed", kind=None)
 
 
+async def strange_ids(visit: Visit) -> None:
+    """Send answers to nobody on the request's own stream, then its own."""
+    await visit.stream()
+    for number in (b'"%b"' % (b"1" * 5000), b'"nobody"', b"-1", b"987654321"):
+        await visit.event(b'{"jsonrpc":"2.0","id":%b,"result":{}}' % number)
+    await visit.event(said(visit, "mine"))
+    await visit.end()
+
+
 def forgetful(*, sessions: int) -> Script:
     """Know no session until so many were given out."""
 
@@ -278,6 +287,7 @@ FAULTS = [
         error=MessageTooLarge,
         tells=("1,000,000", "max_message_bytes"),
     ),
+    Fault(name="answers to nobody", script=strange_ids, answer="mine"),
     Fault(
         name="stream that is none",
         script=body(b"pong pong\n\n", EVENTS),
