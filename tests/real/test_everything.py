@@ -207,8 +207,6 @@ async def test_updates_of_a_resource_are_heard(server: Server) -> None:
 @pytest.mark.requirement("TASK-6")
 async def test_a_task_asks_and_is_followed_to_its_result(config: ServerConfig) -> None:
     """A tool that must be a task is called like any other, and its question answered on the way."""
-    if config.transport == "sse":
-        pytest.skip("the task's stages take four seconds; two transports show it")
     person = Person()
     async with dragoman.connect(config, elicitation=person.answer) as server:
         await server.list_tools()

@@ -54,6 +54,12 @@ OPENINGS = [
         settings={"probe_timeout": 0.2},
         agreed=HANDSHAKE,
     ),
+    Opening(
+        name="pinned new version, slower than the probe waits",
+        words=("start_after=0.5", "era=stateless"),
+        settings={"protocol_version": STATELESS, "probe_timeout": 0.05},
+        agreed=STATELESS,
+    ),
     Opening(name="answers the probe with rubbish", words=("garble_on=server/discover",), agreed=HANDSHAKE),
     Opening(name="refuses the version, offers older ones", words=("versions=2025-06-18",), agreed="2025-06-18"),
     Opening(name="prints rubbish first", words=("rubbish",), agreed=STATELESS),

@@ -109,9 +109,10 @@ class Agreement(Struct, frozen=True):
 
 
 class Probe(Struct, frozen=True):
-    """Send ``server/discover`` at that version."""
+    """Send ``server/discover`` at that version. ``patient``: wait for the answer, since nothing else is left to try."""
 
     version: str
+    patient: bool = False
 
 
 class Initialize(Struct, frozen=True):
@@ -314,8 +315,9 @@ class Negotiation:
         return Respawn(self._again(Initialize(self._pin or LATEST_HANDSHAKE)))
 
     def _probe(self, version: str) -> Probe:
+        patient = self._era == "stateless" or self._initialized or bool(self._probed)
         self._probed.append(version)
-        self._last = Probe(version)
+        self._last = Probe(version, patient)
         return self._last
 
     def _initialize(self, version: str | None = None) -> Initialize:

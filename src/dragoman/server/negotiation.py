@@ -156,7 +156,7 @@ class Opening:
             probe.cancel()
 
     async def _try_probe(self, step: Probe) -> Outcome:
-        """Ask for the stateless era, for a short while; a slow answer is still heard later."""
+        """Ask for the stateless era, mostly for a short while only; a slow answer is still heard later."""
         connection = self._standing()
         metadata = RequestMetadata(step.version, self._client, self._callbacks.offers())
         patience = self._config.connect_timeout
@@ -164,9 +164,10 @@ class Opening:
             connection.request("server/discover", timeout=patience, metadata=metadata), name="dragoman probe"
         )
         self._probe = probe
-        await asyncio.wait({probe}, timeout=min(self._config.probe_timeout, patience))
+        wait = patience if step.patient else min(self._config.probe_timeout, patience)
+        await asyncio.wait({probe}, timeout=wait)
         if not probe.done():
-            return Silent(RequestTimeout("no answer to server/discover", timeout=self._config.probe_timeout))
+            return Silent(RequestTimeout(f"no answer to server/discover within {wait:g} s", timeout=wait))
         self._probe = None
         return _outcome(probe, DiscoverResult, Discovered)
 
