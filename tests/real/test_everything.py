@@ -205,6 +205,7 @@ async def test_updates_of_a_resource_are_heard(server: Server) -> None:
 
 
 @pytest.mark.requirement("TASK-6")
+@pytest.mark.parametrize("config", ["stdio", "streamable_http"], indirect=True)  # its stages take four seconds
 async def test_a_task_asks_and_is_followed_to_its_result(config: ServerConfig) -> None:
     """A tool that must be a task is called like any other, and its question answered on the way."""
     person = Person()
