@@ -84,6 +84,7 @@ REFUSALS = st.one_of(
     ),
     st.sampled_from([status(code) for code in (400, 401, 403, 404, 405, 406, 429, 500, 503)]),
     st.sampled_from([SILENT, DIED, Refused(InvalidResult("rubbish"))]),
+    st.just(refused(-32022, STATELESS)),
 )
 TO_PROBE = st.one_of(REFUSALS, st.builds(offering, OFFERS))
 TO_INITIALIZE = st.one_of(
@@ -189,6 +190,14 @@ def test_a_modern_error_never_leads_to_the_handshake_unless_only_that_is_offered
         modern = st.sampled_from([refused(-32020), refused(-32021), refused(-32022, STATELESS)])
         step = machine.after(data.draw(modern))
     assert isinstance(step, Fail)
+
+
+def test_a_version_that_is_refused_and_listed_all_the_same_is_tried_twice() -> None:
+    """One half of a fleet may be updated already; a server that never means it is given up."""
+    machine = Setting().begin()
+    assert machine.first() == Probe(STATELESS)
+    assert machine.after(refused(-32022, STATELESS)) == Probe(STATELESS, patient=True)
+    assert isinstance(machine.after(refused(-32022, STATELESS)), Fail)
 
 
 @pytest.mark.parametrize(
