@@ -94,7 +94,7 @@ class ToolResult:
         for block in self.content:
             if isinstance(block, TextContent):
                 pieces.append(block.text)
-            elif isinstance(block, EmbeddedResource) and (text := block.resource.text) is not None:
+            elif isinstance(block, EmbeddedResource) and (text := self._text_of(block)) is not None:
                 pieces.append(text)
         return pieces[0] if len(pieces) == 1 else "\n".join(pieces)
 
@@ -119,6 +119,12 @@ class ToolResult:
     def meta(self) -> dict[str, Any] | None:
         """The result's ``_meta``; None if there is none."""
         return self._seen().meta
+
+    def _text_of(self, block: EmbeddedResource) -> str | None:
+        try:
+            return block.resource.text
+        except InvalidResult as error:
+            raise self._named(error) from None
 
     def _seen(self) -> _Parts:
         if self._parts is None:
