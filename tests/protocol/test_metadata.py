@@ -116,6 +116,7 @@ def test_what_this_client_says_of_itself_can_not_be_forged(version: str | None, 
 def test_a_foreign_token_without_one_of_ours_is_not_sent() -> None:
     """It would name another request's progress."""
     assert told(None, extra={"progressToken": 1}) == {}
+    assert told("2026-07-28", extra={"progressToken": 1}) == told("2026-07-28")
 
 
 def test_other_reserved_names_pass() -> None:
