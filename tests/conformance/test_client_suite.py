@@ -5,6 +5,7 @@ The suite is other people's program and comes with `make tools`. What it asks of
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +111,17 @@ def test_no_scenario_is_left_out(revision: str) -> None:
     """Whatever the suite has for a revision runs here."""
     listed = suite.scenarios("--client", "--spec-version", revision)
     assert listed == {*REQUIRED.get(revision, ()), *FURTHER.get(revision, ())}
+
+
+def test_the_client_program_uses_public_names_only() -> None:
+    """It imports the front door, errors and the protocol's values, and touches nothing that is private."""
+    tree = ast.parse(Path(CLIENT[1]).read_text())
+    imported = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    ours = {module for module in imported if module.startswith("dragoman")}
+    assert ours <= {"dragoman", "dragoman.errors", "dragoman.protocol.interaction", "dragoman.protocol.types"}
+    assert {module for module in imported if module.startswith("tests")} == set()
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert {name for name in attributes if name.startswith("_")} == set()
 
 
 def test_a_client_that_does_nothing_does_not_pass(tmp_path: Path) -> None:

@@ -25,12 +25,9 @@ STREAMING = [place for place in PLACES if place[0] != "json"]
 ASKING = [place for place in PLACES if place != ("json", HANDSHAKE)]
 """Places where a server can ask; with plain JSON answers only the stateless era can."""
 
-TELLING = [place for place in PLACES if place != ("json", STATELESS)]
-"""Places where a server can tell of changes; a stateless stream can't be a plain JSON answer."""
-
 streaming = pytest.mark.parametrize("place", STREAMING, ids="-".join)
 asking = pytest.mark.parametrize("place", ASKING, ids="-".join)
-telling = pytest.mark.parametrize("place", TELLING, ids="-".join)
+everywhere = pytest.mark.parametrize("place", PLACES, ids="-".join)
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +171,7 @@ async def test_what_nobody_answers_is_not_offered(config: ServerConfig) -> None:
             assert result.is_error
 
 
-@telling
+@everywhere
 async def test_changes_of_lists_are_heard(config: ServerConfig) -> None:
     """Each list's change arrives once, and the list then has the new entry."""
     async with dragoman.connect(config) as server:
@@ -188,7 +185,7 @@ async def test_changes_of_lists_are_heard(config: ServerConfig) -> None:
         assert {tool.name for tool in await server.list_tools()} - before == {name}
 
 
-@telling
+@everywhere
 async def test_updates_of_a_resource_are_heard(config: ServerConfig) -> None:
     """What was subscribed to is told of; what wasn't isn't; afterwards there is silence."""
     async with dragoman.connect(config) as server:
@@ -204,7 +201,7 @@ async def test_updates_of_a_resource_are_heard(config: ServerConfig) -> None:
 
 
 @pytest.mark.requirement("SUBSCRIBE-1")
-@telling
+@everywhere
 async def test_two_listeners_hear_only_their_own(config: ServerConfig) -> None:
     """Each subscription has its own filter, on one connection."""
     async with (
