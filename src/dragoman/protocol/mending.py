@@ -15,11 +15,12 @@ from msgspec import Raw
 __all__ = ["mended"]
 
 #: Larger texts are not mended: it would hold up everyone else for too long.
-_LARGEST: Final = 16 * 1024 * 1024
+_LARGEST: Final = 4 * 1024 * 1024
 
-# Every escape is matched whole, so that the one after an escaped backslash is never taken for a surrogate.
-_ESCAPES: Final = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+# A surrogate's escape with all backslashes before it (an even number of them means that it is no escape), and the
+# other half of the pair. Nothing else is matched, so that texts full of other escapes cost nothing.
+_SURROGATE: Final = re.compile(
+    rb"(\\+)u[dD](?:[89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
 )
 _WHOLE_NUMBER: Final = re.compile(rb"(-?\d+)\.0+")
 
@@ -35,13 +36,16 @@ def mended(text: bytes | Raw) -> bytes | None:
     original = bytes(text)
     if len(original) > _LARGEST:
         return None
-    better = _ESCAPES.sub(_whole, original) if b"\\u" in original else original
+    better = _SURROGATE.sub(_whole, original) if b"\\u" in original else original
     better = _tidied(better)
     return None if better == original else better
 
 
-def _whole(escape: re.Match[bytes]) -> bytes:
-    return rb"\ufffd" if escape.group(1) else escape.group()
+def _whole(found: re.Match[bytes]) -> bytes:
+    backslashes, low = found.group(1), found.group(2)
+    if len(backslashes) % 2 == 0:
+        return found.group() if low is None else found.group()[: -len(low)] + rb"\ufffd"
+    return found.group() if low is not None else backslashes[:-1] + rb"\ufffd"
 
 
 def _tidied(text: bytes) -> bytes:
