@@ -5,11 +5,12 @@ It sends nothing and waits for nothing; ``server/negotiation.py`` carries its st
     pinned version          only that version is tried
     remembered handshake    initialize → (refused) probe
     otherwise               probe → discovered: stateless, or initialize if only handshake versions are offered
-                                  → modern error: probe again at an offered version; initialize only if the error
-                                    itself offers handshake versions and none that is stateless
+                                  → modern error: probe again at an offered version; initialize only at a version
+                                    that the error itself offers, when no stateless one is left to try
                                   → any other refusal, or silence: initialize (a late discovery still counts)
                                   → died on the probe: respawn, then initialize
                             initialize → refused over HTTP with 400, 404 or 405: the old HTTP+SSE transport
+                                       → modern error: probe at an offered version
 
 Every step makes progress: no version is probed more than twice (the second time only if the server lists the very
 version that it refused, as one half of a fleet under update does), and initialize, respawn and switch happen once at
@@ -228,6 +229,7 @@ class Negotiation:
         self._can_switch = can_switch
         self._probed: list[str] = []
         self._initialized = False
+        self._switched = False
         self._late: DiscoverResult | None = None
         self._last: Probe | Initialize | None = None
 
@@ -302,10 +304,15 @@ class Negotiation:
             return self._discovered(self._late)
         if isinstance(outcome, HttpRefused) and outcome.status in _NO_SUCH_ENDPOINT and self._can_switch:
             self._can_switch = False
+            self._switched = True
             return SwitchToSse(self._again(Initialize(self._pin or LATEST_HANDSHAKE)), outcome.error)
-        if self._era is None and not self._probed and not isinstance(outcome, Died):
-            return self._probe(LATEST_STATELESS)
-        return Fail(self._failure(outcome.error))
+        if self._era is not None or isinstance(outcome, Died):
+            return Fail(self._failure(outcome.error))
+        if isinstance(outcome, Refused) and outcome.code == UNSUPPORTED_VERSION:
+            return self._modern_refusal(outcome)
+        if self._probed or self._switched:
+            return Fail(self._failure(outcome.error))
+        return self._probe(LATEST_STATELESS)
 
     def _respawn(self, outcome: Died) -> Step:
         if not self._can_respawn:
