@@ -34,7 +34,8 @@ def test_an_interruption_cancels_the_call(tmp_path: Path) -> None:
         terminal.expect("calling silent")
         terminal.type("\x03")
         assert terminal.finish() == 130
-    assert "interrupted" in terminal.text
+    assert terminal.text.count("interrupted") == 1
+    assert "interrupted; ending the server (Ctrl-C again: at once)" in terminal.text
     assert "Traceback" not in terminal.text
     sent = messages(heard)
     call = next(message for message in sent if message.get("method") == "tools/call")
@@ -58,6 +59,7 @@ def test_an_interruption_of_a_question_ends_the_call() -> None:
         terminal.expect("Your name")
         terminal.type("\x03")
         assert terminal.finish() == 130
+    assert "Your name: ^C\ninterrupted; ending the server" in terminal.text
     assert "Traceback" not in terminal.text
 
 
@@ -96,6 +98,18 @@ def test_a_reader_that_went_away_is_no_error(words: list[str]) -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize("words", [["call", "now", "-s", CLOCK], ["tools", "--json", "-s", CLOCK], ["--help"], ["-V"]])
+def test_output_that_is_not_taken_is_told(words: list[str]) -> None:
+    """A full disk has a sentence and a status of its own."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*COMMAND, *words], stdout=full, stderr=subprocess.PIPE, env=environment(), timeout=PATIENCE, check=False
+        )
+    assert done.returncode == 74
+    assert done.stderr.decode().startswith("dragoman: the output can't be written (No space left on device).")
+    assert done.stderr.count(b"\n") == 1
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_do_no_harm(closed: str) -> None:
     """Started without stdin, stdout or stderr, the program still works, and their numbers go to nobody else."""
@@ -115,3 +129,35 @@ def test_a_second_interruption_waits_for_nothing() -> None:
         assert terminal.finish() == 130
     assert time.monotonic() - begun < 5
     assert "Traceback" not in terminal.text
+
+
+def test_a_time_out_waits_longer_for_a_tool_that_tells_progress() -> None:
+    """In a pipe as at a terminal."""
+    words = ["call", "countdown", "steps=6", "pause=0.2", "--timeout", "0.9", "-s", CLOCK]
+    done = subprocess.run([*COMMAND, *words], capture_output=True, env=environment(), timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def messages_sent(heard: Path) -> list[object]:
+    """The methods of what a server was sent; none if it was not started."""
+    return [message.get("method") for message in messages(heard)] if heard.exists() else []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["call", "echo", "--save", "/nowhere/at/all"],
+        ["call", "echo", "--save", "/etc/passwd"],
+        ["read", "note:///x", "-o", "/nowhere/at/all"],
+        ["read", "note:///x", "-o", "/etc"],
+    ],
+)
+def test_a_place_for_files_is_looked_at_before_anything_is_sent(tmp_path: Path, words: list[str]) -> None:
+    """A tool that can't be called twice is not called for a result that can't be kept."""
+    target, heard = recorded(tmp_path)
+    done = subprocess.run(
+        [*COMMAND, *words, "-s", target], capture_output=True, env=environment(), timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 2
+    assert b"dragoman: " in done.stderr
+    assert messages_sent(heard) == []

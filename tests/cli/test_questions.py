@@ -51,7 +51,7 @@ def test_a_form_is_asked_field_by_field_and_sent_when_it_was_seen(era: str) -> N
         terminal.type("large\n")
         terminal.expect("toppings (")
         terminal.type("1, capers\n")
-        review = terminal.expect("[y]es, send, [e]dit, [d]ecline, [c]ancel: ")
+        review = terminal.expect("Send it? yes (y), edit (e), decline (d), cancel (c): ")
         assert "This would go to odd_server.py:" in review
         assert "mail" in review
         terminal.type("y\n")
@@ -64,12 +64,12 @@ def test_answers_can_be_changed_before_they_are_sent() -> None:
     with Terminal(["call", "delete_note", "title=welcome", "-s", NOTES]) as terminal:
         terminal.expect("Delete it (y/n) [no]: ")
         terminal.type("y\n")
-        terminal.expect("[e]dit")
+        terminal.expect("edit (e)")
         terminal.type("e\n")
         terminal.expect("Delete it (y/n) [yes]: ")
         terminal.type("n\n")
         terminal.expect("Delete it  no")
-        terminal.expect("[e]dit")
+        terminal.expect("edit (e)")
         terminal.type("y\n")
         terminal.expect("Kept the note 'welcome'.")
         assert terminal.finish() == 0
@@ -87,13 +87,23 @@ def test_a_form_can_be_refused_at_any_field(typed: str, action: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "action"), [("y", "accept"), ("d", "decline"), ("c", "cancel"), ("what?\ny", "accept")]
+    ("typed", "action"),
+    [
+        ("y", "accept"),
+        ("YES", "accept"),
+        ("no", "decline"),
+        ("d", "decline"),
+        ("cancel", "cancel"),
+        ("what?\ny", "accept"),
+        ("yellow\nn", "decline"),
+        ("clear\ny", "accept"),
+    ],
 )
 def test_a_form_without_fields_is_a_plain_question(typed: str, action: str) -> None:
     """Yes, no, or not now."""
     with Terminal(["call", "confirm", "-s", ODD]) as terminal:
         terminal.expect("Go on?")
-        terminal.expect("[y]es, [d]ecline, [c]ancel: ")
+        terminal.expect("yes (y), decline (d), cancel (c): ")
         terminal.type(f"{typed}\n")
         assert answered(terminal)["action"] == action
 
@@ -126,7 +136,7 @@ def test_a_page_is_opened_only_after_a_yes(tmp_path: Path, era: str) -> None:
     with Terminal(
         ["call", "visit", f"url={url}", "--no-check", "-s", ODD, "--protocol-version", era], env=env
     ) as terminal:
-        text = terminal.expect("[c]ancel: ")
+        text = terminal.expect("cancel (c): ")
         assert "odd_server.py wants you to visit a page" in text
         assert url in text
         assert "https://\x1b[1;33mlogin.example.com\x1b[0m/start?state=1" in terminal.raw
@@ -138,12 +148,15 @@ def test_a_page_is_opened_only_after_a_yes(tmp_path: Path, era: str) -> None:
     assert visited.read_text() == url
 
 
-@pytest.mark.parametrize(("typed", "action"), [("v", "accept"), ("d", "decline"), ("c", "cancel"), ("\x04", "cancel")])
+@pytest.mark.parametrize(
+    ("typed", "action"),
+    [("v", "accept"), ("vague\nn", "decline"), ("d", "decline"), ("c", "cancel"), ("\x04", "cancel")],
+)
 def test_a_page_can_be_visited_by_hand_or_refused(tmp_path: Path, typed: str, action: str) -> None:
     """No browser is started then."""
     env, visited = browser(tmp_path)
     with Terminal(["call", "visit", "url=https://example.com/", "--no-check", "-s", ODD], env=env) as terminal:
-        terminal.expect("[c]ancel: ")
+        terminal.expect("cancel (c): ")
         terminal.type(typed if typed == "\x04" else f"{typed}\n")
         assert answered(terminal) == {"action": action}
     assert not visited.exists()
@@ -160,7 +173,7 @@ def test_a_page_can_be_visited_by_hand_or_refused(tmp_path: Path, typed: str, ac
 def test_a_suspicious_page_is_warned_of(url: str, warning: str) -> None:
     """Before it is asked whether to open it."""
     with Terminal(["call", "visit", f"url={url}", "--no-check", "-s", ODD], columns=200) as terminal:
-        text = terminal.expect("[d]ecline")
+        text = terminal.expect("decline (d)")
         assert "Careful: " in text
         assert warning in text
         terminal.type("d\n")
@@ -171,7 +184,7 @@ def test_what_is_no_page_is_never_opened(tmp_path: Path) -> None:
     """It can only be refused."""
     env, visited = browser(tmp_path)
     with Terminal(["call", "visit", "url=file:///etc/passwd", "--no-check", "-s", ODD], env=env) as terminal:
-        assert "[o]pen" not in terminal.expect("[c]ancel: ")
+        assert "open it" not in terminal.expect("cancel (c): ")
         terminal.type("o\nv\nd\n")
         assert answered(terminal) == {"action": "decline"}
     assert not visited.exists()
@@ -181,9 +194,22 @@ def test_a_browser_that_cannot_be_started_is_told(tmp_path: Path) -> None:
     """The person can still go there by hand."""
     env = {"BROWSER": str(tmp_path / "none"), "PATH": str(tmp_path), "DISPLAY": "", "WAYLAND_DISPLAY": ""}
     with Terminal(["call", "visit", "url=https://example.com/", "--no-check", "-s", ODD], env=env) as terminal:
-        terminal.expect("[c]ancel: ")
+        terminal.expect("cancel (c): ")
         terminal.type("o\n")
         terminal.expect("No browser could be started: open it by hand.")
-        terminal.expect("[c]ancel: ")
+        terminal.expect("cancel (c): ")
         terminal.type("v\n")
         assert answered(terminal) == {"action": "accept"}
+
+
+def test_a_word_that_is_no_option_is_told_with_what_is() -> None:
+    """Its first letter decides nothing, least of all a deletion."""
+    with Terminal(["call", "delete_note", "title=welcome", "-s", NOTES]) as terminal:
+        terminal.expect("Delete it (y/n) [no]: ")
+        terminal.type("y\n")
+        terminal.expect("cancel (c): ")
+        terminal.type("yellow\n")
+        terminal.expect("Nothing is done yet. Type one of these: yes or y, edit or e, decline or d, cancel or c.")
+        terminal.expect("cancel (c): ")
+        terminal.type("n\n")
+        assert terminal.finish() != 0 or "Kept" in terminal.text

@@ -49,7 +49,7 @@ def test_a_resource_of_bytes_is_saved_under_a_harmless_name(tmp_path: Path) -> N
     assert (tmp_path / "mine.png").read_bytes() == b"\x89PNG.."
     refused = run("read", "odd:///picture", "-o", "no/such/place", "-s", ODD, cwd=tmp_path)
     assert refused.status == 2
-    assert "'no/such/place' can't be written (No such file or directory)." in refused.err
+    assert "'no/such/place' can't be made: 'no/such' does not exist." in refused.err
 
 
 def test_output_to_stdout_is_exact_bytes() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -145,3 +147,25 @@ async def test_a_stateless_call_ends_with_its_connection() -> None:
             async with asyncio.timeout(10):
                 assert b"acknowledged" in await answer.content.readuntil(b"\n\n")
         assert (await Post(session, url).stateless("tools/list"))[0] == 200
+
+
+async def test_calls_on_one_connection_wait_for_no_receipts(notes: Post) -> None:
+    """Head and body of an answer go out at once, not 40 ms apart."""
+    loop = asyncio.get_running_loop()
+    took: list[float] = []
+    for _ in range(21):
+        begun = loop.time()
+        assert (await notes.stateless("tools/list"))[0] == 200
+        took.append(loop.time() - begun)
+    assert sorted(took)[len(took) // 2] < 0.035
+
+
+@pytest.mark.parametrize("port", ["{used}", "70000"])
+async def test_a_port_that_cannot_be_had_is_told_in_a_sentence(notes: Post, port: str) -> None:
+    """In use, or no port at all."""
+    words = ["-m", "dragoman.samples.notes", "--http", port.format(used=urlsplit(notes.url).port)]
+    process = await asyncio.create_subprocess_exec(sys.executable, *words, stderr=asyncio.subprocess.PIPE)
+    _, told = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 2
+    assert told.count(b"\n") == 1
+    assert b"is in use. Name another one" in told or b"a port up to 65535" in told

@@ -31,6 +31,7 @@ __all__ = [
     "NOBODY_READS",
     "NO_CONNECTION",
     "OUTCOME_UNKNOWN",
+    "OUTPUT_LOST",
     "STATUSES",
     "TIMED_OUT",
     "USAGE",
@@ -47,6 +48,7 @@ DENIED: Final = 5
 LOGIN_NEEDED: Final = 6
 OUTCOME_UNKNOWN: Final = 7
 BUG: Final = 70
+OUTPUT_LOST: Final = 74
 INTERRUPTED: Final = 130
 NOBODY_READS: Final = 141
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from dragoman.cli.exit_codes import BUG, INTERRUPTED, NOBODY_READS, exit_status
+from dragoman.cli.exit_codes import BUG, INTERRUPTED, NOBODY_READS, OUTPUT_LOST, exit_status
 from dragoman.cli.plain import one_line, safe
-from dragoman.cli.screen import Screen
+from dragoman.cli.screen import OutputLost, Screen, drop_output
 from dragoman.errors import (
     DragomanError,
     HttpError,
@@ -30,15 +29,18 @@ def guarded(screen: Screen, work: Callable[[], int], *, debug: bool) -> int:
     """Do the work of a command and give its exit status, whatever happens."""
     try:
         status = work()
-        sys.stdout.flush()
+        screen.flush()
     except DragomanError as error:
         report(screen, error, debug=debug)
         return exit_status(error)
     except BrokenPipeError:
-        _drop_output()
+        drop_output(sys.stdout)
         return NOBODY_READS
+    except OutputLost as error:
+        return report_lost_output(error)
     except KeyboardInterrupt:
-        screen.complain(screen.err_style("interrupted", "dim"))
+        if not screen.is_interrupted:
+            screen.complain(screen.err_style("interrupted", "dim"))
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - a person should not have to read a traceback
         report_bug(screen, error, debug=debug)
@@ -46,11 +48,11 @@ def guarded(screen: Screen, work: Callable[[], int], *, debug: bool) -> int:
     return status
 
 
-def _drop_output() -> None:
-    """Keep the interpreter from complaining, when it ends, of output that nobody takes."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+def report_lost_output(error: OutputLost) -> int:
+    """Tell that the result could not be written, and give the exit status for that."""
+    drop_output(sys.stdout)
+    _complain(Screen(), f"the output can't be written ({error}).")
+    return OUTPUT_LOST
 
 
 def report(screen: Screen, error: DragomanError, *, debug: bool = False) -> None:
@@ -94,6 +96,10 @@ def _trace(error: BaseException) -> str:
 def _hint(error: DragomanError) -> str:
     """The library's hint, in the words of the command line where they differ."""
     match error:
+        case RequestTimeout() if error.what.startswith("task "):
+            return (
+                "Give it more time with --set max_timeout=SECONDS (--timeout does not bound a task); it goes on there."
+            )
         case RequestTimeout(method="connect"):
             return "Give it more time with --connect-timeout, or look whether it is stuck."
         case RequestTimeout():

@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 from dragoman.version import VERSION
 
@@ -29,8 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if len(words) == 1 and words[0] in _VERSION_WORDS:
-        print(f"dragoman {VERSION}")  # noqa: T201 - before there is a screen
-        sys.exit(0)
+        _tell_version()
     if arguments is None:
         # A short life: looking for garbage while a hundred modules are imported, and again when all of them go, finds
         # none and takes an eighth of the time of a call.
@@ -44,6 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         status = _INTERRUPTED
     sys.exit(status)
+
+
+def _tell_version() -> NoReturn:
+    try:
+        print(f"dragoman {VERSION}", flush=True)  # noqa: T201 - before there is a screen
+    except OSError as error:
+        from dragoman.cli.failure import report_lost_output
+        from dragoman.cli.screen import OutputLost
+
+        sys.exit(report_lost_output(OutputLost(error.strerror or str(error))))
+    sys.exit(0)
 
 
 def _claim_streams() -> None:

@@ -16,6 +16,7 @@ from dragoman.protocol.versions import HANDSHAKE_VERSIONS, STATELESS_VERSIONS
 
 __all__ = ["Desk", "Settings", "server_options"]
 
+_HERE: Final = "."
 _TRANSPORTS: Final = "stdio, streamable_http, sse, websocket, or one of a plug-in"
 
 
@@ -73,7 +74,7 @@ _OPTIONS: Final = (
         "--log-level", type=click.Choice(get_args(LogLevel)), help="Ask for log lines of this level and above."
     ),
     click.option(
-        "--save", metavar="DIR", default=".", help="Where pictures, sounds and other files are put. [this directory]"
+        "--save", metavar="DIR", default=_HERE, help="Where pictures, sounds and other files are put. [this directory]"
     ),
     click.option("--json", "as_json", is_flag=True, help="Print the protocol's own result object and nothing else."),
     click.option("-q", "--quiet", is_flag=True, help="No progress, log lines or notes on stderr."),
@@ -109,7 +110,15 @@ def server_options(command: Callable[..., int]) -> Callable[..., int]:
             save=given.pop("save"),
         )
         screen = Screen(colour=settings.colour, quiet=settings.quiet)
-        return guarded(screen, lambda: command(Desk(settings, screen), **given), debug=settings.debug)
+
+        def work() -> int:
+            if settings.save != _HERE:
+                from dragoman.cli.saving import check_directory
+
+                check_directory(settings.save)
+            return command(Desk(settings, screen), **given)
+
+        return guarded(screen, work, debug=settings.debug)
 
     for option in reversed(_OPTIONS):
         with_settings = option(with_settings)

@@ -73,6 +73,11 @@ def run(words: Sequence[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return DONE
+    except OSError as error:
+        from dragoman.cli.failure import report_lost_output
+        from dragoman.cli.screen import OutputLost
+
+        return report_lost_output(OutputLost(error.strerror or str(error)))
     return status if isinstance(status, int) else DONE
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import webbrowser
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from dragoman.cli.coercion import Misfit
 from dragoman.cli.forms import Field, fields_of
@@ -25,6 +25,22 @@ __all__ = ["answer"]
 
 _DECLINE: Final = "/decline"
 _CANCEL: Final = "/cancel"
+
+
+class _Option(NamedTuple):
+    """One of the answers to choose from: its name, how it is told, and the words that mean it."""
+
+    name: str
+    told: str
+    words: tuple[str, ...]
+
+
+_YES: Final = _Option("yes", "yes (y)", ("yes", "y"))
+_EDIT: Final = _Option("edit", "edit (e)", ("edit", "e"))
+_OPEN: Final = _Option("open", "open it in the browser (o)", ("open", "o", "yes", "y"))
+_VISITED: Final = _Option("visited", "visited it myself (v)", ("visited", "v"))
+_DECLINED: Final = _Option("decline", "decline (d)", ("decline", "d", "no", "n"))
+_CANCELLED: Final = _Option("cancel", "cancel (c)", ("cancel", "c"))
 
 
 class _Ended(Exception):
@@ -88,15 +104,14 @@ class _Questions:
         return await self._consent(request, visit)
 
     async def _consent(self, request: ElicitationRequest, visit: Visit) -> ElicitationResult:
-        can = {"o": "[o]pen it in the browser", "v": "[v]isited it myself"} if visit.can_open else {}
-        can |= {"d": "[d]ecline", "c": "[c]ancel"}
+        can = (_OPEN, _VISITED, _DECLINED, _CANCELLED) if visit.can_open else (_DECLINED, _CANCELLED)
         while True:
-            match await self._choice(", ".join(can.values()), tuple(can)):
-                case "o":
+            match await self._choice("", can):
+                case "open":
                     if await asyncio.to_thread(webbrowser.open, request.url or ""):
                         return ElicitationResult("accept")
                     self._screen.complain(self._style("  No browser could be started: open it by hand.", "red"))
-                case "v":
+                case "visited":
                     return ElicitationResult("accept")
                 case _:
                     return ElicitationResult("decline")
@@ -144,28 +159,32 @@ class _Questions:
         for field in fields:
             value = one_line(field.shown(answers[field.name])) if field.name in answers else self._style("—", "dim")
             self._screen.complain(f"    {one_line(field.title):<{width}}  {value}")
-        can = {"y": "[y]es, send", "e": "[e]dit", "d": "[d]ecline", "c": "[c]ancel"}
-        if not fields:
-            can = {"y": "[y]es", "d": "[d]ecline", "c": "[c]ancel"}
-        chosen = await self._choice(", ".join(can.values()), tuple(can))
-        if chosen == "d":
+        can = (_YES, _EDIT, _DECLINED, _CANCELLED) if fields else (_YES, _DECLINED, _CANCELLED)
+        chosen = await self._choice("Send it? " if fields else "", can)
+        if chosen == "decline":
             raise _Ended(ElicitationResult("decline"))
-        return chosen == "y"
+        return chosen == "yes"
 
-    async def _choice(self, question: str, letters: tuple[str, ...]) -> str:
+    async def _choice(self, question: str, options: tuple[_Option, ...]) -> str:
+        """Ask until one of the options is named, whole or by its letter: nothing is guessed from a beginning."""
+        told = question + ", ".join(option.told for option in options)
         while True:
-            word = (await self._ask(f"  {self._style(question, 'cyan')}: ")).strip().lower().removeprefix("/")
-            if word[:1] == "c":
+            word = (await self._ask(f"  {self._style(told, 'cyan')}: ")).strip().lower().removeprefix("/")
+            name = next((option.name for option in options if word in option.words), "")
+            if name == "cancel":
                 raise _Ended(ElicitationResult("cancel"))
-            if word[:1] in letters:
-                return word[:1]
+            if name:
+                return name
+            accepted = ", ".join(f"{option.name} or {option.name[0]}" for option in options)
+            self._screen.complain(self._style(f"  Nothing is done yet. Type one of these: {accepted}.", "red"))
 
     async def _ask(self, prompt: str) -> str:
         self._screen.ask(prompt)
         text = await self._keyboard.line()
+        self._screen.answered()
+        if text is None:
+            self._screen.complain("")
         if text is None or text.strip() == _CANCEL:
-            if text is None:
-                self._screen.complain("")
             raise _Ended(ElicitationResult("cancel"))
         return text
 

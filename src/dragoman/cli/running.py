@@ -6,9 +6,11 @@ Whatever happens, the server is told and its process is gone when this is over.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from types import FrameType
 from typing import Final, NamedTuple
 
 from dragoman.cli.exit_codes import signal_status
@@ -51,14 +53,46 @@ def converse(desk: Desk, work: Callable[[Talk], Awaitable[int]]) -> int:
     config = configured(desk.settings.reach)
     stopped: list[int] = []
     try:
-        return asyncio.run(_stoppable(_conversation(desk, config, work), stopped))
+        return asyncio.run(_stoppable(_conversation(desk, config, work), stopped, _Farewell(desk.screen, config)))
     except asyncio.CancelledError:
         if not stopped:
             raise
         return signal_status(stopped[0])
 
 
-async def _stoppable(work: Awaitable[int], stopped: list[int]) -> int:
+class _Farewell:
+    """Says at once that an interruption was heard: what is ended then may take its time."""
+
+    def __init__(self, screen: Screen, config: ServerConfig) -> None:
+        self._screen = screen
+        self._what = "closing the connection" if config.command is None else "ending the server"
+
+    @contextlib.contextmanager
+    def said(self) -> Generator[None]:
+        """Say it to the first interruption within the block; asyncio's own handling comes next."""
+        loop, next_one = asyncio.get_running_loop(), signal.getsignal(signal.SIGINT)
+        if not callable(next_one):
+            yield
+            return
+
+        def heard(number: int, frame: FrameType | None) -> None:
+            if not self._screen.is_interrupted:
+                self._screen.is_interrupted = True
+                loop.call_soon_threadsafe(self._say)
+            next_one(number, frame)
+
+        signal.signal(signal.SIGINT, heard)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, next_one)
+
+    def _say(self) -> None:
+        told = f"interrupted; {self._what} (Ctrl-C again: at once)"
+        self._screen.complain(self._screen.err_style(told, "dim"))
+
+
+async def _stoppable(work: Awaitable[int], stopped: list[int], farewell: _Farewell) -> int:
     """Let the polite signals end the work as an interruption does."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
@@ -69,7 +103,8 @@ async def _stoppable(work: Awaitable[int], stopped: list[int]) -> int:
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop, number)
-    return await work
+    with farewell.said():
+        return await work
 
 
 async def _conversation(desk: Desk, config: ServerConfig, work: Callable[[Talk], Awaitable[int]]) -> int:

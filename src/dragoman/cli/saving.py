@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from dragoman.errors import UsageError
 
-__all__ = ["save", "stem_of"]
+__all__ = ["check_directory", "check_file", "save", "stem_of"]
 
 _HARMLESS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME: Final = 80
@@ -34,6 +34,42 @@ _ENDINGS: Final = {
     "application/octet-stream": ".bin",
     "text/plain": ".txt",
 }
+
+
+def check_directory(directory: str) -> None:
+    """See that files can be put into a directory.
+
+    Raises:
+        UsageError: they can't.
+    """
+    why = _refusal(Path(directory))
+    if why:
+        hint = "Name a directory that can be written with --save."
+        raise UsageError(f"--save {directory!r} {why}", hint=hint)
+
+
+def check_file(path: str) -> None:
+    """See that a file can be written.
+
+    Raises:
+        UsageError: it can't.
+    """
+    file = Path(path)
+    if file.is_dir():
+        why = "is a directory"
+    elif file.exists():
+        why = "" if os.access(file, os.W_OK) else "can't be written"
+    else:
+        why = _refusal(file.parent) and f"can't be made: {str(file.parent)!r} {_refusal(file.parent)}"
+    if why:
+        raise UsageError(f"{path!r} {why}", hint="Name a file that can be written.")
+
+
+def _refusal(directory: Path) -> str:
+    """Tell why no file can be put into a directory; empty if it can."""
+    if not directory.is_dir():
+        return "is no directory" if directory.exists() else "does not exist"
+    return "" if os.access(directory, os.W_OK | os.X_OK) else "can't be written"
 
 
 def stem_of(uri: str, otherwise: str) -> str:

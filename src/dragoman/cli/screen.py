@@ -5,13 +5,15 @@ To a terminal, text of servers goes made safe; to a file or a pipe it goes as it
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Generator
 from typing import Final, TextIO
 
 from dragoman.cli.plain import safe, safe_json
 
-__all__ = ["Screen"]
+__all__ = ["OutputLost", "Screen", "drop_output"]
 
 _STYLES: Final = {
     "bold": "1",
@@ -26,10 +28,33 @@ _STYLES: Final = {
 _DEFAULT_WIDTH: Final = 80
 
 
+class OutputLost(Exception):
+    """stdout does not take what is written there; the message tells why."""
+
+
+@contextlib.contextmanager
+def _taken() -> Generator[None]:
+    """Tell a disk that is full from other failures; a reader that went away is a matter of its own."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputLost(error.strerror or str(error)) from None
+
+
+def drop_output(stream: TextIO) -> None:
+    """Let what a stream still holds go nowhere, so that the interpreter does not complain of it when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
 class Screen:
     """stdout and stderr.
 
-    ``is_terminal`` tells of stdout; ``is_attended`` whether a person can be asked: stdin and stderr are terminals.
+    ``is_terminal`` tells of stdout; ``is_attended`` whether a person can be asked: stdin and stderr are terminals;
+    ``is_interrupted`` whether the person interrupted and was told so.
     """
 
     def __init__(self, *, colour: bool = True, quiet: bool = False) -> None:
@@ -43,23 +68,31 @@ class Screen:
         self.colour = wanted and self.is_terminal
         self.err_colour = wanted and self.err_is_terminal
         self._transient = False
+        self._is_asking = False
+        self.is_interrupted = False
 
     def print(self, text: str = "") -> None:
         """Print a line of result. On a terminal it is made safe first."""
-        self.erase()
-        sys.stdout.write((safe(text) if self.is_terminal else text) + "\n")
+        self.print_styled(safe(text) if self.is_terminal else text)
 
     def print_styled(self, text: str) -> None:
         """Print a line that was made safe and styled before."""
         self.erase()
-        sys.stdout.write(text + "\n")
+        with _taken():
+            sys.stdout.write(text + "\n")
 
     def write(self, data: bytes) -> None:
         """Write bytes of result as they are."""
         self.erase()
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        with _taken():
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+
+    def flush(self) -> None:
+        """Hand on all that was printed."""
+        with _taken():
+            sys.stdout.flush()
 
     def write_json(self, data: bytes) -> None:
         """Write a result object as it came, on a line of its own; on a terminal, unsafe characters are escaped.
@@ -87,15 +120,28 @@ class Screen:
     def complain(self, text: str) -> None:
         """Say what must be said; the text was made safe and styled before."""
         self.erase()
-        sys.stdout.flush()
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        self.flush()
+        self._tell(("\n" if self._is_asking else "") + text + "\n")
+        self._is_asking = False
 
     def ask(self, text: str) -> None:
         """Put a question, leaving the cursor behind it; the text was made safe and styled before."""
         self.erase()
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        self._tell(text)
+        self._is_asking = True
+
+    def answered(self) -> None:
+        """Take note that the question was answered, so that the cursor is on a line of its own."""
+        self._is_asking = False
+
+    def _tell(self, text: str) -> None:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except BrokenPipeError:
+            raise
+        except OSError:
+            drop_output(sys.stderr)
 
     def show_transient(self, text: str) -> None:
         """Show a line on stderr that the next words replace; the text was made safe and styled before."""

@@ -47,10 +47,10 @@ STATUSES = {
 }
 
 
-def serve_http(sample: Sample, port: int) -> None:
-    """Serve all clients on a port of 127.0.0.1 (0: any free one) for ever; tell the address on stdout."""
-    with Server(("127.0.0.1", port), sample) as server:
-        print(f"{sample.name} listens on http://127.0.0.1:{server.server_port}{PATH}", flush=True)
+def serve_http(server: Server) -> None:
+    """Serve all clients for ever; tell the address on stdout."""
+    with server:
+        print(f"{server.sample.name} listens on http://127.0.0.1:{server.server_port}{PATH}", flush=True)
         server.serve_forever(poll_interval=WATCH_SECONDS)
 
 
@@ -104,6 +104,8 @@ class Handler(BaseHTTPRequestHandler):
     """One HTTP connection."""
 
     protocol_version = "HTTP/1.1"
+    #: Head and body of an answer are two writes; held back, the second waits 40 ms for the first one's receipt.
+    disable_nagle_algorithm = True
 
     @property
     def _served(self) -> Server:

@@ -56,9 +56,8 @@ def command(desk: Desk, tool: str, words: tuple[str, ...], base: str | None, *, 
         except InvalidArguments as error:
             error.server = f"{server.name} {tool}"
             raise
-        watched = desk.screen.err_is_terminal and not desk.settings.quiet
         with status.waiting(f"calling {tool}"):
-            result = await server.call_tool(tool, arguments, on_progress=status.progress if watched else None)
+            result = await server.call_tool(tool, arguments, on_progress=status.progress)
         if desk.settings.as_json:
             desk.screen.write_json(result.raw)
         else:

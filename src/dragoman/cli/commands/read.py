@@ -26,6 +26,11 @@ def command(desk: Desk, uri: str, output: str | None) -> int:
     """
     from dragoman.cli.running import Talk, converse
 
+    if output not in (None, "-"):
+        from dragoman.cli.saving import check_file
+
+        check_file(output)
+
     async def work(talk: Talk) -> int:
         with talk.status.waiting(f"reading {uri}"):
             result = await talk.server.read_resource(uri)
