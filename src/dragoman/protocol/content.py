@@ -10,7 +10,8 @@ import base64
 import binascii
 from typing import Any, Final, Literal, TypeAlias
 
-from msgspec import Raw, field
+import msgspec
+from msgspec import Raw, Struct, field
 
 from dragoman.errors import InvalidResult
 from dragoman.protocol.kept import Kept, decode, decode_any
@@ -184,8 +185,15 @@ _KINDS: Final[dict[str, type[Any]]] = {
 }
 
 
-class _Tag(Kept):
+class _Tag(Struct, gc=False):
     type: str = ""
+
+
+class _KeptTag(Kept):
+    type: str = ""
+
+
+_tag_decoder: Final = msgspec.json.Decoder(_Tag)
 
 
 def decode_content(raw: Raw | bytes) -> Content:
@@ -194,7 +202,10 @@ def decode_content(raw: Raw | bytes) -> Content:
     Raises:
         InvalidResult: a block of a known type lacks what the type needs.
     """
-    tag = decode(_Tag, raw, "a content block").type
+    try:
+        tag = _tag_decoder.decode(raw).type
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        tag = decode(_KeptTag, raw, "a content block").type
     kind = _KINDS.get(tag)
     if kind is not None:
         return decode(kind, raw, f"a content block of type {tag}")
