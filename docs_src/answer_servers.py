@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 from urllib.parse import urlsplit
 
-from docs_src.asking_server import asking
 from dragoman import connect
 from dragoman.protocol.content import TextContent
 from dragoman.protocol.interaction import (
@@ -59,7 +58,8 @@ async def main() -> None:
     async with connect("python -m dragoman.samples.notes", name="notes", elicitation=form) as notes:
         print((await notes.call_tool("delete_note", {"title": "shopping"})).text)
 
-    async with connect(asking(), name="asker", elicitation=ask_person, sampling=sample, roots=project) as asker:
+    target = "python docs_src/asking_server.py"
+    async with connect(target, name="asker", elicitation=ask_person, sampling=sample, roots=project) as asker:
         for tool in ("sign_up", "think", "look_around"):
             print((await asker.call_tool(tool)).text)
 

@@ -1,11 +1,10 @@
-"""A server in this process whose tools ask the client for something; `answer_servers.py` talks to it."""
+"""A server over stdio whose tools ask the client for something; `answer_servers.py` starts it."""
 
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
-
-from dragoman.transports.memory import MemoryPeer, MemoryTransport
 
 QUESTIONS: dict[str, dict[str, Any]] = {
     "sign_up": {
@@ -28,20 +27,17 @@ QUESTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def asking() -> MemoryTransport:
-    """Give the way to a new one."""
-    return MemoryTransport(_serve, name="asker")
-
-
-async def _serve(peer: MemoryPeer) -> None:
-    async for data in peer:
-        message = json.loads(data)
+def serve() -> None:
+    """Answer each request, until the client closes stdin."""
+    for line in sys.stdin:
+        message = json.loads(line)
         if "id" in message:
-            result = {"resultType": "complete"} | _answer(message["method"], message["params"])
-            await peer.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode())
+            result = {"resultType": "complete"} | answer(message["method"], message["params"])
+            print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
 
 
-def _answer(method: str, params: dict[str, Any]) -> dict[str, Any]:
+def answer(method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Give a result: of a call, the question first, and then what the client answered."""
     if method == "server/discover":
         return {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}}
     if method == "tools/list":
@@ -50,3 +46,7 @@ def _answer(method: str, params: dict[str, Any]) -> dict[str, Any]:
     if answers is None:
         return {"resultType": "input_required", "inputRequests": {"q": QUESTIONS[params["name"]]}}
     return {"content": [{"type": "text", "text": json.dumps(answers["q"])}]}
+
+
+if __name__ == "__main__":
+    serve()

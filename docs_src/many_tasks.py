@@ -25,16 +25,17 @@ async def many_servers(targets: list[str]) -> list[Server]:
     return [result for result in opened if isinstance(result, Server)]
 
 
+async def opened() -> Server:
+    """Connect: what the first task does."""
+    return await connect(CLOCK)
+
+
 async def any_task() -> None:
     """Connect in one task, call in another, close in a third."""
-    server = await asyncio.create_task(_opened())
+    server = await asyncio.create_task(opened())
     print((await asyncio.create_task(server.call_tool("face", {"hour": 3}))).text)
     await asyncio.create_task(server.aclose())
     print("connected:", server.is_connected)
-
-
-async def _opened() -> Server:
-    return await connect(CLOCK)
 
 
 async def main() -> None:

@@ -66,7 +66,7 @@ class UnixTransport:
         inbox.connection_lost(self._lost)
 
 
-async def main(unix_path: str = "/run/clock.sock") -> None:
+async def main(unix_path: str = "clock.sock") -> None:
     """Use it without any registration: `connect` takes a transport as its target."""
     config = ServerConfig(name="clock", transport="unix", extra={"path": unix_path})
     async with connect(UnixTransport(config), name="clock") as clock:

@@ -2,13 +2,14 @@
 
 A marker, in an HTML comment, stands on the line before a fenced block: `docs_src/NAME.py` for the whole program,
 `docs_src/NAME.py: A B` for its functions, classes and values A and B (`imports`: its imports), and
-`docs_src/NAME.py prints` for its output. `python -m tools.docs` rewrites the programs, and with `--outputs` the outputs
-too; `tests/docs` compares both.
+`docs_src/NAME.py prints` for its output. Below each program stands a link to its file. `python -m tools.docs` rewrites
+the programs and links, and with `--outputs` the outputs too; `tests/docs` compares all of them.
 """
 
 from __future__ import annotations
 
 import ast
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ SOURCES: Final = ROOT / "docs_src"
 
 _BLOCK: Final = re.compile(
     r"^<!-- docs_src/(?P<name>\w+)\.py(?:(?P<prints> prints)|: (?P<parts>[\w ]+))? -->\n"
-    r"(?:```(?P<kind>\w*)\n(?P<text>.*?)^```$)?",
+    r"(?:```(?P<kind>\w*)\n(?P<text>.*?)^```$(?:\n\nWhole program: \[[^\n]*)?)?",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -60,7 +61,7 @@ def shown(block: Block) -> str:
     return "\n\n".join(parts[part] for part in block.parts)
 
 
-def rewritten(markdown: str, printed: Callable[[str], str] | None = None) -> str:
+def rewritten(page: Path, markdown: str, printed: Callable[[str], str] | None = None) -> str:
     """Give a page with its programs as they are now, and with their outputs if `printed` runs a program."""
 
     def put(found: re.Match[str]) -> str:
@@ -68,11 +69,16 @@ def rewritten(markdown: str, printed: Callable[[str], str] | None = None) -> str
         marker = found.group().partition("\n")[0]
         after = "\n" if found["text"] is None else ""
         if not block.prints:
-            return f"{marker}\n```python\n{shown(block)}```{after}"
+            return f"{marker}\n```python\n{shown(block)}```\n\n{_link(page, block.name)}{after}"
         kind = "text" if found["kind"] is None else found["kind"]
         return found.group() if printed is None else f"{marker}\n```{kind}\n{printed(block.name)}```{after}"
 
     return _BLOCK.sub(put, markdown)
+
+
+def _link(page: Path, name: str) -> str:
+    path = SOURCES / f"{name}.py"
+    return f"Whole program: [{path.relative_to(ROOT)}]({os.path.relpath(path, page.parent)})"
 
 
 def _block(found: re.Match[str]) -> Block:
@@ -81,16 +87,18 @@ def _block(found: re.Match[str]) -> Block:
 
 
 def _parts(source: str) -> dict[str, str]:
-    """Give the source of each top-level name; neighbouring imports count as one part, `imports`."""
+    """Give the source of each top-level name; the imports, which stand together, count as one part, `imports`."""
     lines = source.splitlines(keepends=True)
     found: dict[str, str] = {}
+    imports: list[ast.stmt] = []
     for node in ast.parse(source).body:
         start = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
         text = "".join(lines[start - 1 : node.end_lineno])
         match node:
             case ast.Import() | ast.ImportFrom():
                 if getattr(node, "module", "") != "__future__":
-                    found["imports"] = found.get("imports", "") + text
+                    imports.append(node)
+                    found["imports"] = "".join(lines[imports[0].lineno - 1 : node.end_lineno])
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 found[name] = text
             case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
@@ -107,7 +115,7 @@ def main() -> None:
         from tests.docs.programs import printed
     for page in pages():
         before = page.read_text()
-        after = rewritten(before, printed)
+        after = rewritten(page, before, printed)
         if after != before:
             page.write_text(after)
             sys.stdout.write(f"{page.relative_to(ROOT)}\n")

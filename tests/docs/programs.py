@@ -7,11 +7,9 @@ import contextlib
 import inspect
 import io
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
@@ -27,6 +25,7 @@ def printed(name: str) -> str:
     output = io.StringIO()
     with contextlib.ExitStack() as stack:
         stack.enter_context(_python_on_path())
+        stack.enter_context(contextlib.chdir(ROOT))
         given = {wanted: stack.enter_context(SERVERS[wanted]()) for wanted in inspect.signature(main).parameters}
         stack.enter_context(contextlib.redirect_stdout(output))
         asyncio.run(asyncio.wait_for(main(**given), 20))
@@ -46,7 +45,7 @@ def _python_on_path() -> Generator[None]:
 
 @contextmanager
 def _program(*words: str) -> Generator[str]:
-    """Run a Python module and give the first line that it prints; it ends with its stdin, or by a signal."""
+    """Run a Python module and give the first line that it prints; it is ended by a signal."""
     command = [sys.executable, "-m", *words]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -67,39 +66,24 @@ def _sample(name: str) -> Generator[str]:
 
 
 @contextmanager
-def _old_transport(form: str) -> Generator[str]:
-    with _program("tests.docs.old_transports") as port:
-        yield form.format(port)
+def _older_server(scheme: str) -> Generator[str]:
+    with _program("docs_src.older_server", "0") as line:
+        yield next(word for word in line.split() if word.startswith(scheme))
 
 
 @contextmanager
 def _clock_at_path() -> Generator[str]:
-    """Serve one client at a Unix domain socket, as inetd does: the connection is the program's stdin and stdout."""
-    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listener:
+    with tempfile.TemporaryDirectory() as directory:
         path = str(Path(directory) / "clock.sock")
-        listener.bind(path)
-        listener.listen()
-        thread = threading.Thread(target=_serve_one, args=(listener,))
-        thread.start()
-        try:
+        with _program("docs_src.unix_server", path):
             yield path
-        finally:
-            thread.join(10)
-
-
-def _serve_one(listener: socket.socket) -> None:
-    connection, _ = listener.accept()
-    with connection:
-        command = [sys.executable, "-m", "dragoman.samples.clock"]
-        process = subprocess.Popen(command, stdin=connection.fileno(), stdout=connection.fileno())
-    process.wait(10)
 
 
 SERVERS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "url": lambda: _sample("notes"),
     "clock_url": lambda: _sample("clock"),
-    "sse_url": lambda: _old_transport("http://127.0.0.1:{}/sse"),
-    "ws_url": lambda: _old_transport("ws://127.0.0.1:{}/ws"),
+    "sse_url": lambda: _older_server("http:"),
+    "ws_url": lambda: _older_server("ws:"),
     "unix_path": _clock_at_path,
 }
 """The server behind each name that a program's `main` may take."""

@@ -1,11 +1,12 @@
-"""The clock over the transports that the samples lack: HTTP+SSE at `/sse`, WebSocket at `/ws`. Prints its port.
+"""The sample clock over the transports that the samples lack: HTTP+SSE at `/sse`, WebSocket at `/ws`.
 
-Run as a program; it ends when its stdin does.
+`python docs_src/older_server.py [PORT]` serves on this machine (8322; 0: any free port) until it is interrupted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -66,17 +67,18 @@ async def talk(request: web.Request) -> web.WebSocketResponse:
     return socket
 
 
-async def main() -> None:
-    """Serve until stdin ends."""
+async def serve(port: int) -> None:
+    """Serve, and tell the addresses."""
     app = web.Application()
     app.add_routes([web.get("/sse", stream), web.post("/messages", post), web.get("/ws", talk)])
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0.1)
-    await site.start()
-    print(runner.addresses[0][1], flush=True)
-    await asyncio.to_thread(sys.stdin.read)
+    await web.TCPSite(runner, "127.0.0.1", port, shutdown_timeout=0.1).start()
+    host = f"127.0.0.1:{runner.addresses[0][1]}"
+    print(f"clock listens on http://{host}/sse and ws://{host}/ws", flush=True)
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(int(sys.argv[1]) if len(sys.argv) > 1 else 8322))
