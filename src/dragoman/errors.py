@@ -6,7 +6,7 @@ Pure values: they know no transport and no session. Whoever meets a foreign exce
     ├── ConfigError                 fix the configuration
     │   └── CommandNotFound
     ├── UsageError                  fix the call
-    │   ├── InvalidArguments        the arguments do not fit the tool's schema
+    │   ├── InvalidArguments        the arguments can't be sent as they are
     │   └── NotSupported            this server, era or transport lacks the feature
     ├── CannotConnect               no conversation came about: look at the server
     │   ├── ServerExited            its process ended; the last lines of stderr are told
@@ -136,7 +136,11 @@ class UsageError(DragomanError):
 
 
 class InvalidArguments(UsageError):
-    """The arguments do not fit the tool's input schema. ``path`` is a JSON pointer to the offending value."""
+    """The arguments can't be written as JSON, or not into a header that the tool wants; nothing was sent.
+
+    The library does not hold arguments against the tool's input schema: servers do. The command line does, and raises
+    this too. ``path`` is a JSON pointer to the offending value, or empty.
+    """
 
     code = "usage.arguments"
 
