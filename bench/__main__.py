@@ -21,7 +21,7 @@ from bench.cases.everything import CASES
 from bench.quiet import Quiet
 from bench.rounds import measure
 
-MOST_WAITING = 90.0
+MOST_WAITING = 60.0
 """Seconds that a run may wait, in all, for others on the machine to be quiet."""
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
@@ -31,7 +31,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", default="", help="cases whose keys begin so, comma-separated; see --list")
     parser.add_argument("--clients", default=",".join(CLIENTS), help="clients, comma-separated")
-    parser.add_argument("--rounds", type=int, default=0, help="how often everything is measured (5; quick: 1)")
+    parser.add_argument("--rounds", type=int, default=0, help="how often everything is measured (4; quick: 1)")
     parser.add_argument("--quick", action="store_true", help="one round with short measurements")
     parser.add_argument("--out", type=Path, default=echo_servers.MADE, help="where results go (.bench)")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a goal is missed")
@@ -60,9 +60,9 @@ def main() -> int:
         return 2
     started = perf_counter()
     compileall.compile_dir(ROOT / "src", quiet=1)  # the peers' modules were compiled when they were installed
-    rounds = told.rounds or (1 if told.quick else 5)
+    rounds = told.rounds or (1 if told.quick else 4)
     with echo_servers.running() as servers:
-        conditions = Conditions(servers, 0.2 if told.quick else 0.8)
+        conditions = Conditions(servers, 0.2 if told.quick else 0.6)
         quiet = Quiet(0 if told.quick else MOST_WAITING)
         readings = measure(cases, clients, conditions, rounds=rounds, quiet=quiet, tell=tell)
     tell("")

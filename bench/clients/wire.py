@@ -102,7 +102,8 @@ def whole_body(pieces: list[bytes]) -> memoryview | None:
     blank = first.find(b"\r\n\r\n") + 4
     declared = first.find(b"Content-Length: ", 0, blank)
     if declared < 0:
-        if not pieces[-1].endswith(AFTER_EVENT):
+        last = pieces[-1] if len(pieces[-1]) >= len(AFTER_EVENT) else b"".join(pieces[-len(AFTER_EVENT) :])
+        if not last.endswith(AFTER_EVENT):
             return None
         start, end = first.find(b"data: ", blank) + 6, -len(AFTER_EVENT)
     else:
