@@ -278,6 +278,7 @@ class PeerTransport:
         self.carry: Callable[[Outgoing], Coroutine[Any, Any, None]] | None = None
         self.blocked = False
         self.outside: list[tuple[asyncio.Future[None], Outgoing]] = []
+        self._streams: dict[int, asyncio.Queue[bytes | None]] = {}
         self._peer = peer
 
     async def open(self, inbox: Inbox) -> None:
@@ -321,21 +322,31 @@ class PeerTransport:
             self.inbox.connection_lost(error)
 
     def _deliver(self, data: bytes, request_id: int | None) -> None:
-        if self.inbox is not None and not self.closed:
+        if self.inbox is None or self.closed:
+            return
+        if request_id is not None and request_id in self._streams:
+            self._streams[request_id].put_nowait(data)
+        else:
             self.inbox.message_received(data, request_id)
 
     async def exchange(self, message: Outgoing) -> None:
         """Carry a message and its answer stream, as `send` does for exchanges."""
         task = self._peer.take(message)
-        if task is None:
+        if task is None or message.id is None:
             return
+        stream = self._streams[message.id] = asyncio.Queue()
+        task.add_done_callback(lambda _: stream.put_nowait(None))
         try:
-            await asyncio.wait({task})
+            while (data := await stream.get()) is not None:
+                if self.inbox is not None and self.inbox.message_received(data, message.id):
+                    return
         except asyncio.CancelledError:
             self._peer.broken_off.append(message.id or 0)
             task.cancel()
             self._peer.stir()
             raise
+        finally:
+            del self._streams[message.id]
 
     def unblock(self) -> None:
         """Take what waited outside, but for what was given up."""

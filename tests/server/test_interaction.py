@@ -363,7 +363,7 @@ async def test_a_question_under_an_id_that_is_in_use_is_dropped(neighbour: Serve
 
 @pytest.mark.parametrize("family", ["channel", "exchanges"])
 async def test_no_clock_runs_while_a_person_is_asked(family: str, clock: Clock, neighbour: Server) -> None:
-    """A call that waits for a person outlives its time-out and the hard maximum; the rest of its time counts on."""
+    """A call that waits for a person outlives its time-out; a call made meanwhile has its own."""
     peer = Peer(HANDSHAKE, exchanges=family == "exchanges")
     thinking, begun = asyncio.Event(), asyncio.Event()
 
@@ -385,15 +385,38 @@ async def test_no_clock_runs_while_a_person_is_asked(family: str, clock: Clock, 
         await peer.got("tools/call")
         await clock.forward(4)
         await begun.wait()
-        await clock.forward(10_000)
+        await clock.forward(1_000)
         late = asyncio.create_task(server.call_tool("silent", timeout=10))
         await peer.got("tools/call", 2)
-        await clock.forward(10_000)
+        await clock.forward(11)
+        with pytest.raises(RequestTimeout):
+            await late
         thinking.set()
         await quiet()
         await clock.forward(5)
         assert (await call).text == "cancel"
-        assert not late.done()
-        await clock.forward(6)
+
+
+async def test_a_question_that_nobody_answers_holds_its_call_only_so_long(clock: Clock, neighbour: Server) -> None:
+    """A server can't switch off the time-outs by asking and asking: the clock stands for ``max_timeout`` at most."""
+    peer = Peer(HANDSHAKE)
+    begun = asyncio.Event()
+
+    async def ask(request: Request) -> Json:
+        await request.ask("elicitation/create", {"message": "?"})
+        return text("never")
+
+    async def think(request: ElicitationRequest, context: QuestionContext) -> ElicitationResult:
+        begun.set()
+        await asyncio.Event().wait()
+        return ElicitationResult(action="cancel")
+
+    peer.tools["ask"] = ask
+    async with connect(peer.transport, elicitation=think) as server:
+        call = asyncio.create_task(server.call_tool("ask", timeout=10))
+        await begun.wait()
+        await clock.forward(server.config.max_timeout)
+        assert not call.done()
+        await clock.forward(11)
         with pytest.raises(RequestTimeout):
-            await late
+            await call

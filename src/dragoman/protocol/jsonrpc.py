@@ -20,6 +20,7 @@ __all__ = [
     "INVALID_PARAMS",
     "INVALID_REQUEST",
     "METHOD_NOT_FOUND",
+    "PARSE_ERROR",
     "Envelope",
     "ErrorObject",
     "RequestId",
@@ -38,6 +39,7 @@ RequestId: TypeAlias = int | str
 
 T = TypeVar("T")
 
+PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602

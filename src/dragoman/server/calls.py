@@ -185,7 +185,7 @@ class Calls:
         async def one(key: str, question: InputRequest) -> tuple[str, Raw]:
             context = QuestionContext(self.connection.config.name, question.method, during)
             try:
-                return key, Raw(await self.connection.ask(question.params, context))
+                return key, Raw(await self.connection.callbacks.answer(question.params, context))
             except Refusal as refusal:
                 raise InvalidResult(
                     f"{during} asks for {question.method}, which can't be answered: {refusal.message}",

@@ -27,9 +27,12 @@ from dragoman.errors import (
     OutcomeUnknown,
     RequestTimeout,
     ServerError,
+    UsageError,
 )
 from dragoman.protocol.jsonrpc import (
     INTERNAL_ERROR,
+    INVALID_REQUEST,
+    PARSE_ERROR,
     Envelope,
     ErrorObject,
     RequestId,
@@ -48,6 +51,7 @@ from dragoman.protocol.metadata import ClientInfo, RequestMetadata
 from dragoman.protocol.session import NEVER, Exchange, Session
 from dragoman.protocol.types import LogMessage, Progress
 from dragoman.server.callbacks import Callbacks, QuestionContext, Refusal, settle
+from dragoman.server.waiter import Waiter, own_task
 from dragoman.transports.base import Outgoing, Transport
 
 __all__ = ["Connection", "ProgressHandler"]
@@ -58,6 +62,10 @@ ProgressHandler: TypeAlias = Callable[[Progress], Any]
 
 #: A server may have this many questions open at once; more are refused.
 _MAX_QUESTIONS: Final = 64
+#: So many messages of ours that nobody waits for may wait for room; more are dropped.
+_MOST_POSTINGS: Final = 64
+#: So many calls of asynchronous handlers may be under way; what comes meanwhile is not told to them.
+_MOST_HANDLERS: Final = 1024
 _EXCERPT_ENDS: Final = 512
 #: How long handlers that were cancelled because the connection closes may take to end (seconds).
 _HANDLERS_GRACE: Final = 1.0
@@ -69,39 +77,6 @@ class _Cancelled(Struct, rename="camel"):
 
 class _Token(Struct, rename="camel"):
     progress_token: RequestId | None = None
-
-
-class _Waiter:
-    """Where a caller waits: the future of its answer, and its task while the transport holds it.
-
-    ``unsent``: the transport has no room for the request yet.
-    """
-
-    __slots__ = ("cancelling", "future", "interrupted", "task", "unsent")
-
-    def __init__(self, future: Future[Raw | DragomanError]) -> None:
-        self.future = future
-        self.task: Task[Any] | None = None
-        self.cancelling = 0
-        self.interrupted = False
-        self.unsent = False
-
-    def settle(self, outcome: Raw | DragomanError) -> None:
-        if not self.future.done():
-            self.future.set_result(outcome)
-
-    def wake(self, outcome: Raw | DragomanError) -> None:
-        """Wake the caller with what came of its request, even from within the transport.
-
-        Some transports hold it there while the answer comes another way, or not at all.
-        """
-        if self.future.done():
-            return
-        self.future.set_result(outcome)
-        # Told within the caller's own task, it goes on by itself.
-        if self.task is not None and self.task is not asyncio.current_task():
-            self.interrupted = True
-            self.task.cancel()
 
 
 class Connection:
@@ -122,12 +97,14 @@ class Connection:
         self.on_change: Callable[[str, Raw], None] | None = None
         self.on_lost: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._session: Session[_Waiter] = Session()
+        self._session: Session[Waiter] = Session()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = NEVER
         self._ended: DragomanError | None = None
         self._end_seen = asyncio.Event()
         self._tasks: set[Future[Any]] = set()
+        self._postings: set[Future[Any]] = set()
+        self._handling = 0
         self._questions: dict[RequestId, Task[Any]] = {}
         self._rubbish = 0
         self._watched = callbacks.on_message is not None
@@ -167,8 +144,8 @@ class Connection:
         """
         if self._ended is not None:
             raise self._refusal(self._ended)
-        patience = NEVER if lasting else (timeout if timeout is not None else self.config.timeout)
-        waiter = _Waiter(self._loop.create_future())
+        patience = NEVER if lasting else self.config.timeout if timeout is None else _checked(timeout)
+        waiter = Waiter(self._loop.create_future())
         exchange = self._session.begin(method, waiter, self._loop.time(), patience, self.config.max_timeout)
         number = exchange.id
         token = None
@@ -190,8 +167,8 @@ class Connection:
             outcome = waiter.future.result() if waiter.future.done() else await waiter.future
         except CancelledError:
             outcome = self._cancelled(exchange)
-        except DragomanError as error:
-            outcome = waiter.future.result() if waiter.future.done() else error
+        except Exception as error:  # noqa: BLE001 - a plug-in's transport may raise anything; it is converted here
+            outcome = waiter.future.result() if waiter.future.done() else self._converted(error, method)
         finally:
             self._session.pending.pop(number, None)
         if type(outcome) is Raw:
@@ -202,16 +179,16 @@ class Connection:
             # The error leads to this frame, and these back to the error: a circle that would hold large messages.
             del exchange, outcome, waiter
 
-    async def _send(self, sending: Awaitable[None], exchange: Exchange[_Waiter]) -> None:
+    async def _send(self, sending: Awaitable[None], exchange: Exchange[Waiter]) -> None:
         """Let the transport carry the caller's own task; time-outs and closing reach it there."""
         waiter = exchange.waiter
-        task = _own_task()
+        task = own_task()
         waiter.task = task
         waiter.cancelling = task.cancelling()
-        waiter.unsent = isinstance(sending, Future)
+        if isinstance(sending, Future):
+            waiter.room = sending
         try:
             await sending
-            waiter.unsent = False
         finally:
             waiter.task = None
             if waiter.interrupted:
@@ -220,10 +197,10 @@ class Connection:
             what = f"the stream of {exchange.method} ended without an answer"
             waiter.settle(OutcomeUnknown(what, method=exchange.method))
 
-    def _cancelled(self, exchange: Exchange[_Waiter]) -> Raw | DragomanError:
+    def _cancelled(self, exchange: Exchange[Waiter]) -> Raw | DragomanError:
         """Tell our own interruption (time-out, closing) from the caller's cancellation, which goes on."""
         waiter = exchange.waiter
-        cancelling = _own_task().cancelling()
+        cancelling = own_task().cancelling()
         if not cancelling or (waiter.interrupted and cancelling <= waiter.cancelling):
             waiter.settle(OutcomeUnknown(f"the transport gave {exchange.method} up", method=exchange.method))
             return waiter.future.result()
@@ -231,7 +208,7 @@ class Connection:
             self._tell_cancelled(exchange, "the caller gave up")
         raise CancelledError
 
-    def _tell_cancelled(self, exchange: Exchange[_Waiter], reason: str) -> None:
+    def _tell_cancelled(self, exchange: Exchange[Waiter], reason: str) -> None:
         if exchange.method == "initialize" or exchange.waiter.unsent or not self.tells_cancellation:
             return
         self.notify("notifications/cancelled", encode({"requestId": exchange.id, "reason": reason})[1:-1])
@@ -260,25 +237,31 @@ class Connection:
     def _post(self, message: Outgoing) -> None:
         if self._watched:
             self._show("out", message.data)
+        if len(self._postings) >= _MOST_POSTINGS:
+            # A server that asks and does not read must not fill our memory with what it will never take.
+            self._count_rubbish(MalformedMessage(f"it does not read; {message.method or 'an answer'} was not sent"))
+            return
         try:
             sending = self.transport.send(message)
-        except DragomanError as error:
-            log.debug("%s: could not send %s (%s)", self.config.name, message.method or "an answer", error.what)
+        except Exception as error:  # noqa: BLE001 - a plug-in's transport may raise anything, here for nobody to catch
+            log.debug("%s: could not send %s (%s)", self.config.name, message.method or "an answer", error)
             return
         if sending is not None:
             posting = asyncio.ensure_future(sending)
+            self._postings.add(posting)
             self._tasks.add(posting)
             posting.add_done_callback(partial(self._posted, message))
 
     def _posted(self, message: Outgoing, posting: Future[None]) -> None:
         self._tasks.discard(posting)
+        self._postings.discard(posting)
         error = None if posting.cancelled() else posting.exception()
         if error is not None:
             log.debug("%s: could not send %s (%s)", self.config.name, message.method or "an answer", error)
 
     # The inbox: what the transport tells.
 
-    def message_received(self, data: bytes, request_id: RequestId | None = None) -> None:
+    def message_received(self, data: bytes, request_id: RequestId | None = None) -> bool:
         """See `Inbox`."""
         if self._watched:
             self._show("in", data)
@@ -286,8 +269,9 @@ class Connection:
             envelope = decode(data)
         except MalformedMessage as error:
             self._unreadable(data, error, request_id)
-            return
-        self._received(envelope, request_id)
+        else:
+            self._received(envelope, request_id)
+        return request_id not in self._session.pending
 
     def _received(self, envelope: Envelope, request_id: RequestId | None) -> None:
         if envelope.method is not UNSET:
@@ -302,25 +286,26 @@ class Connection:
         if answered is None and envelope.error is UNSET:
             self._count_rubbish(MalformedMessage("a result without an id"))
             return
-        exchange = self._session.match(answered)
+        about_any = answered is None and (self.opening or _is_unreadable(envelope))
+        exchange = self._session.only() if about_any else self._session.match(answered)
         if exchange is None:
             log.debug("%s: an answer to nobody (id %r)", self.config.name, answered)
         elif envelope.result is not UNSET:
-            self._answered(exchange, envelope.result)
+            exchange.waiter.wake(envelope.result)
         elif envelope.error is not UNSET:
-            self._answered(exchange, self.server_error(envelope.error, exchange.method))
-
-    def _answered(self, exchange: Exchange[_Waiter], outcome: Raw | DragomanError) -> None:
-        if self.transport.exchanges:  # the transport is reading the stream that it came on, and ends by itself
-            exchange.waiter.settle(outcome)
-        else:
-            exchange.waiter.wake(outcome)
+            exchange.waiter.wake(self.server_error(envelope.error, exchange.method))
 
     def request_failed(self, request_id: RequestId, error: DragomanError) -> None:
         """See `Inbox`."""
         exchange = self._session.match(request_id)
         if exchange is not None:
-            self._answered(exchange, error)
+            exchange.waiter.wake(error)
+
+    def request_held(self, request_id: RequestId, *, held: bool) -> None:
+        """See `Inbox`."""
+        exchange = self._session.find(request_id)
+        if exchange is not None:
+            exchange.waiter.held = held
 
     def message_rejected(self, error: DragomanError, request_id: RequestId | None = None) -> None:
         """See `Inbox`."""
@@ -346,7 +331,7 @@ class Connection:
             if batch:
                 return
         self._count_rubbish(error)
-        answered = guess_id(data[:_EXCERPT_ENDS], data[-_EXCERPT_ENDS:]) if request_id is None else request_id
+        answered = guess_id(data[:_EXCERPT_ENDS], data[-_EXCERPT_ENDS:])
         if answered is not None:
             self.request_failed(answered, error)
 
@@ -398,6 +383,9 @@ class Connection:
 
     def _call(self, handler: Callable[..., Any], *arguments: object) -> None:
         """Call a user's handler; what it raises is logged and hurts nobody."""
+        if self._handling >= _MOST_HANDLERS:
+            self._count_rubbish(MalformedMessage("handlers are slower than what the server tells"))
+            return
         try:
             value = handler(*arguments)
         except Exception:
@@ -407,10 +395,13 @@ class Connection:
             self._start(self._settle(value))
 
     async def _settle(self, value: object) -> None:
+        self._handling += 1
         try:
             await settle(value)
         except Exception:
             log.exception("%s: a handler failed", self.config.name)
+        finally:
+            self._handling -= 1
 
     def _show(self, direction: str, data: bytes) -> None:
         if self.callbacks.on_message is not None:
@@ -433,29 +424,32 @@ class Connection:
             return
         exchange = self._session.find(during)
         context = QuestionContext(self.config.name, method, exchange.method if exchange else None)
-        task = self._start(self._answer(number, Raw(b"{}") if params is UNSET else params, context))
+        asked = Raw(b"{}") if params is UNSET else params
+        task = self._start(self._answer(number, asked, context, exchange.id if exchange else None))
         self._questions[number] = task
         task.add_done_callback(lambda _: self._questions.pop(number, None))
 
-    async def _answer(self, number: RequestId, params: Raw, context: QuestionContext) -> None:
-        self._session.pause(self._loop.time())
+    async def _answer(self, number: RequestId, params: Raw, context: QuestionContext, during: int | None) -> None:
+        """Answer a question; the clock of those on whose behalf a person may be asked stands still meanwhile."""
+        asking = self._session.find(during)
+        paused = list(self._session.pending.values()) if asking is None else [asking]
+        self._session.pause(paused, self._loop.time())
         try:
             data = encode_result(number, await self.callbacks.answer(params, context))
         except Refusal as refusal:
             data = encode_error(number, refusal.code, refusal.message)
         finally:
-            self._session.resume(self._loop.time())
+            self._session.resume(paused, self._loop.time())
             self._set_alarm(self._session.next_deadline())
-        self._post(Outgoing(data))
-
-    async def ask(self, params: Raw, context: QuestionContext) -> bytes:
-        """Let the handlers answer a question that came within a result; nobody's clock runs meanwhile."""
-        self._session.pause(self._loop.time())
+        # Sent from here, so that the question counts as open until the answer is on its way.
+        if self._watched:
+            self._show("out", data)
         try:
-            return await self.callbacks.answer(params, context)
-        finally:
-            self._session.resume(self._loop.time())
-            self._set_alarm(self._session.next_deadline())
+            sending = self.transport.send(Outgoing(data))
+            if sending is not None:
+                await sending
+        except DragomanError as error:
+            log.debug("%s: could not answer %s (%s)", self.config.name, context.method, error.what)
 
     # Time, and the end.
 
@@ -471,11 +465,13 @@ class Connection:
         late = self._session.expired(self._loop.time())
         self._set_alarm(self._session.next_deadline())
         for exchange in late:
-            self._tell_cancelled(exchange, "time-out")
             told = f"no answer to {exchange.method} within {exchange.timeout:g} s"
+            unsent = exchange.waiter.unsent
             exchange.waiter.wake(
                 RequestTimeout(told, timeout=exchange.timeout, method=exchange.method, server=self.config.name)
             )
+            if not unsent:
+                self._tell_cancelled(exchange, "time-out")
 
     def _end(self, error: DragomanError, *, told: str) -> None:
         if self._ended is not None:
@@ -490,7 +486,7 @@ class Connection:
         if self.on_lost is not None:
             self.on_lost()
 
-    def _fate(self, exchange: Exchange[_Waiter], error: DragomanError, told: str) -> DragomanError:
+    def _fate(self, exchange: Exchange[Waiter], error: DragomanError, told: str) -> DragomanError:
         if exchange.waiter.unsent:
             return self._refusal(error)
         what = f"the answer to {exchange.method} was lost: {told}"
@@ -538,6 +534,14 @@ class Connection:
             what, rpc_code=told.code, rpc_message=told.message, data=data, method=method, server=self.config.name
         )
 
+    def _converted(self, error: Exception, method: str) -> DragomanError:
+        if isinstance(error, DragomanError):
+            return error
+        what = f"the transport failed while it sent {method} ({type(error).__name__}: {error})"
+        unknown = OutcomeUnknown(what, method=method)
+        unknown.__cause__ = error
+        return unknown
+
     def named(self, error: DragomanError) -> DragomanError:
         """Give the error with this server's name in it."""
         if error.server is None:
@@ -553,8 +557,12 @@ class Connection:
         return ConnectionLost(ended.what, stderr=ended.stderr, server=self.config.name)
 
 
-def _own_task() -> Task[Any]:
-    task = asyncio.current_task()
-    if task is None:
-        raise RuntimeError("requests are made from within a task")
-    return task
+def _checked(timeout: float) -> float:
+    if isinstance(timeout, int | float) and timeout > 0:  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+        return timeout
+    raise UsageError(f"timeout={timeout!r} is no number of seconds above 0")
+
+
+def _is_unreadable(envelope: Envelope) -> bool:
+    """Whether the server says that it could not read something; other errors without an id may be about anything."""
+    return envelope.error is not UNSET and envelope.error.code in (PARSE_ERROR, INVALID_REQUEST)
