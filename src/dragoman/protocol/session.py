@@ -91,7 +91,8 @@ class Session(Generic[W]):
 
     def touch(self, exchange: Exchange[W], now: float) -> None:
         """Take note that progress came: the time-out starts anew, within the hard maximum."""
-        now = exchange.paused_at if exchange.pauses else now
+        if exchange.pauses:
+            now = max(exchange.paused_at, now - exchange.allowance)
         exchange.deadline = min(now + exchange.timeout, exchange.hard_deadline)
 
     def pause(self, exchanges: Iterable[Exchange[W]], now: float) -> None:
