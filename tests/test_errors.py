@@ -56,6 +56,7 @@ CODES = {
     "TooManyRounds": "protocol.too_many_rounds",
     "Unavailable": "http.unavailable",
     "UnknownResultType": "protocol.result_type",
+    "MissingCapability": "server.missing_capability",
     "UrlElicitationRequired": "server.url_elicitation_required",
     "UsageError": "usage",
     "VersionMismatch": "connect.version",

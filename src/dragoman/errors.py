@@ -26,7 +26,8 @@ Pure values: they know no transport and no session. Whoever meets a foreign exce
     │   ├── MethodNotFound
     │   ├── InvalidParams
     │   │   └── ResourceNotFound
-    │   └── UrlElicitationRequired
+    │   ├── UrlElicitationRequired
+    │   └── MissingCapability       it wants something of this side that nobody offers
     ├── TaskFailed                  a task ended without a result
     └── ProtocolError               the server broke the protocol: report it to its makers
         ├── MalformedMessage
@@ -58,6 +59,7 @@ __all__ = [
     "MalformedMessage",
     "MessageTooLarge",
     "MethodNotFound",
+    "MissingCapability",
     "NotSupported",
     "OutcomeUnknown",
     "ProtocolError",
@@ -373,6 +375,13 @@ class UrlElicitationRequired(ServerError):
     default_hint = "Open the addresses it names, then call again."
 
 
+class MissingCapability(ServerError):
+    """-32021: the server needs a capability that this client did not offer. ``data`` names it."""
+
+    code = "server.missing_capability"
+    default_hint = "Give connect() a handler for what it needs (sampling=, elicitation=, roots=)."
+
+
 class TaskFailed(DragomanError):
     """A task ended ``failed`` or ``cancelled``, or the server forgot it. ``task_id`` names it, ``status`` tells how."""
 
@@ -460,4 +469,5 @@ RPC_ERRORS: Mapping[int, type[ServerError]] = {
     -32602: InvalidParams,
     -32002: ResourceNotFound,
     -32042: UrlElicitationRequired,
+    -32021: MissingCapability,
 }

@@ -24,6 +24,8 @@ DEFAULT_MAX_MESSAGE_BYTES: Final = 128 * 1024 * 1024
 
 _SMALLEST_BOUND: Final = 1024
 _HIDDEN: Final = "***"
+_PORT: Final = re.compile(r"^[^:]+://[^/?#]*:([0-9]{1,9})(?:[/?#]|$)")
+_LARGEST_PORT: Final = 65535
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SECRET_MAPPINGS: Final = frozenset({"env", "headers", "cookies", "extra"})
 _SCHEMES: Final = {"http": "streamable_http", "https": "streamable_http", "ws": "websocket", "wss": "websocket"}
@@ -133,6 +135,9 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
         except ValueError:
             usable = False
         if not usable:
+            port = _PORT.search(url)
+            if port is not None and not 1 <= int(port[1]) <= _LARGEST_PORT:
+                self._fail("url", f"names port {port[1]}, and ports go from 1 to {_LARGEST_PORT}")
             self._fail("url", f"{redact_url(url)!r} names no host that can be reached")
         return urlsplit(url).scheme
 
@@ -220,7 +225,8 @@ def config_for(target: Target, *, name: str = "") -> ServerConfig:
         words = list(target)
     else:
         raise ConfigError(
-            f"a {type(target).__name__} is no server", hint="Give a URL, a command line, a list or a ServerConfig."
+            f"a value of type {type(target).__name__} is no server",
+            hint="Give a URL, a command line, a list or a ServerConfig.",
         )
     if not words:
         raise ConfigError("the target is empty", hint="Give a URL, or a command and its arguments.")

@@ -10,7 +10,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
 from msgspec import Raw, Struct
 
@@ -26,6 +26,8 @@ from dragoman.protocol.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT
 from dragoman.protocol.kept import decode
 from dragoman.protocol.metadata import Offers
 from dragoman.protocol.types import LogMessage
+
+R = TypeVar("R", SamplingResult, ElicitationResult)
 
 __all__ = ["Callbacks", "ElicitationHandler", "QuestionContext", "Refusal", "Roots", "SamplingHandler"]
 
@@ -118,14 +120,15 @@ class Callbacks(Struct, frozen=True, kw_only=True):
             raise Refusal(INTERNAL_ERROR, f"the client's handler failed ({type(error).__name__})") from error
 
     async def _sample(self, handler: SamplingHandler, params: Raw, context: QuestionContext) -> bytes:
-        result = await handler(decode(SamplingRequest, params, "the sampling request"), context)
+        request = decode(SamplingRequest, params, "the sampling request")
+        result = await _given(handler(request, context), SamplingResult, "sampling")
         return encode(result.to_wire())
 
     async def _elicit(self, handler: ElicitationHandler, params: Raw, context: QuestionContext) -> bytes:
         request = decode(ElicitationRequest, params, "the elicitation request")
         if request.mode not in ("form", "url"):
             raise Refusal(INVALID_PARAMS, f"this client knows no elicitation of mode {request.mode}")
-        result = await handler(request, context)
+        result = await _given(handler(request, context), ElicitationResult, "elicitation")
         if result.action != "accept" or request.mode == "url":
             return encode({"action": result.action})
         content = _with_defaults(dict(result.content or {}), request.requested_schema)
@@ -135,6 +138,14 @@ class Callbacks(Struct, frozen=True, kw_only=True):
     async def _list_roots(self, roots: Roots) -> bytes:
         listed = await roots() if callable(roots) else roots
         return encode({"roots": [_root(entry) for entry in listed]})
+
+
+async def _given(value: object, kind: type[R], what: str) -> R:
+    """Give what a handler gave; that it is a plain function is no matter, that it gives something else is."""
+    given = await value if inspect.isawaitable(value) else value
+    if not isinstance(given, kind):
+        raise TypeError(f"the {what} handler gave a {type(given).__name__} and not a {kind.__name__}")
+    return given
 
 
 def _root(entry: Root | str | Path) -> Root:

@@ -6,6 +6,7 @@ It owns the transport until the conversation stands; whatever fails on the way i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from asyncio import Task
 from collections.abc import Callable
@@ -17,8 +18,10 @@ from dragoman.config.model import ServerConfig
 from dragoman.errors import (
     ConnectionLost,
     DragomanError,
+    HandshakeFailed,
     HttpError,
     OutcomeUnknown,
+    ProtocolError,
     RequestTimeout,
     ServerError,
     ServerExited,
@@ -48,6 +51,7 @@ from dragoman.protocol.lifecycle import (
     supported_versions,
 )
 from dragoman.protocol.metadata import ClientInfo, RequestMetadata
+from dragoman.protocol.versions import choose
 from dragoman.server.callbacks import Callbacks
 from dragoman.server.connection import Connection
 from dragoman.transports.base import Transport
@@ -55,6 +59,9 @@ from dragoman.transports.base import Transport
 __all__ = ["Opening", "reinitialize"]
 
 log: Final = logging.getLogger("dragoman")
+
+#: How long (seconds) the reason of a failed write is waited for.
+_REASON_GRACE: Final = 0.5
 
 OpenTransport = Callable[[ServerConfig], Transport]
 
@@ -91,7 +98,7 @@ class Opening:
             pin=config.protocol_version,
             era=config.era,
             remembered=remembered,
-            can_respawn=config.transport == "stdio",
+            can_respawn=config.transport in ("stdio", "websocket"),
             can_switch=config.transport == "streamable_http" and config.era != "stateless",
         )
         if config.transport == "sse" and config.era is None and config.protocol_version is None:
@@ -169,7 +176,7 @@ class Opening:
         if not probe.done():
             return Silent(RequestTimeout(f"no answer to server/discover within {wait:g} s", timeout=wait))
         self._probe = None
-        return _outcome(probe, DiscoverResult, Discovered)
+        return await self._explained(_outcome(probe, DiscoverResult, Discovered))
 
     async def _try_initialize(self, step: Initialize, machine: Negotiation) -> Outcome:
         connection = self._standing()
@@ -191,14 +198,24 @@ class Opening:
             late, self._probe = _outcome(self._probe, DiscoverResult, Discovered), None
             if isinstance(late, Discovered):
                 machine.discovered_late(late.result)
-        return _outcome(attempt, InitializeResult, Initialized)
+        return await self._explained(_outcome(attempt, InitializeResult, Initialized))
+
+    async def _explained(self, outcome: Outcome) -> Outcome:
+        """Give a death with its reason: a write may fail a moment before the transport knows why it did."""
+        connection = self._standing()
+        if not isinstance(outcome, Died) or connection.transport.exchanges:
+            return outcome
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REASON_GRACE):
+                await connection.wait_ended()
+        return Died(connection.ended or outcome.error)
 
     async def _wait_for_handshake(self, attempt: Task[Raw]) -> None:
         """Wait for the handshake's answer; once the probe has been answered after all, only a short while longer."""
         probe = self._probe
         if probe is not None:
             await asyncio.wait({attempt, probe}, return_when=asyncio.FIRST_COMPLETED)
-            if probe.done() and isinstance(_outcome(probe, DiscoverResult, Discovered), Discovered):
+            if probe.done() and _offers_stateless(probe):
                 await asyncio.wait({attempt}, timeout=self._config.probe_timeout)
                 attempt.cancel()
         await asyncio.wait({attempt})
@@ -216,8 +233,12 @@ class Opening:
             connection.metadata = RequestMetadata(agreement.version, self._client, self._callbacks.offers())
             connection.tells_cancellation = not connection.transport.exchanges
             connection.answers_questions = False
-        else:
+            return
+        try:
             await connection.notify_and_wait("notifications/initialized")
+        except (OutcomeUnknown, ConnectionLost, ProtocolError) as error:
+            what = f"the handshake broke off at its last message: {error.what}"
+            raise HandshakeFailed(what, server=self._config.name) from error
 
 
 async def reinitialize(connection: Connection, version: str) -> None:
@@ -259,3 +280,8 @@ def _outcome(
         return Died(error)
     except DragomanError as error:
         return Refused(error)
+
+
+def _offers_stateless(probe: Task[Raw]) -> bool:
+    outcome = _outcome(probe, DiscoverResult, Discovered)
+    return isinstance(outcome, Discovered) and choose(outcome.result.supported_versions, "stateless") is not None

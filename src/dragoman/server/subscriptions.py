@@ -30,6 +30,7 @@ from dragoman.errors import (
     ProtocolError,
     RequestTimeout,
     ServerError,
+    UsageError,
 )
 from dragoman.protocol.changes import Change, ChangeFilter, Relistened, read_change
 from dragoman.protocol.jsonrpc import RequestId, encode
@@ -205,6 +206,12 @@ class Listening:
         return self
 
     async def __anext__(self) -> Change:
+        if self._stream is None and not self._over:
+            raise UsageError(
+                "a listener hears nothing before it is entered",
+                server=self._config.name,
+                hint="Write: async with server.listen(…) as changes: async for change in changes: …",
+            )
         event = await self._queue.get()
         if isinstance(event, _Over):
             # Whoever else iterates, or comes later, finds the end as well.
