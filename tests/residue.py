@@ -88,10 +88,19 @@ def processes() -> dict[int, str]:
             command = (PROC / entry / "cmdline").read_bytes()
         except OSError:
             continue
-        if command:  # a zombie has none
+        # A zombie has no command line, and for a moment neither has a process that is just being started.
+        if command or not _is_dead(pid):
             words = command.decode(errors="replace").replace("\0", " ")
             found[pid] = f"process {pid}: {words.strip()[:200]}"
     return found
+
+
+def _is_dead(pid: int) -> bool:
+    try:
+        stat = (PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return True
+    return stat.rpartition(") ")[2][:1] in "ZX"
 
 
 def _direct_children() -> set[int]:
