@@ -442,6 +442,8 @@ def asked(step: Step) -> Probe | Initialize | None:
 @example({"can_respawn": True}, [(died(), None)] * LONGEST)
 @example({"can_switch": True}, [(http(404), None)] * LONGEST)
 @example({}, [(refused(UNSUPPORTED, STATELESS), None)] * LONGEST)
+@example({"era": "stateless"}, [(initialized(HANDSHAKE), None)] * LONGEST)
+@example({"era": "handshake"}, [(discovered(STATELESS), None)] * LONGEST)
 @example({"remembered": Verdict(OLD, "t"), "can_switch": True}, [(http(400), [])] * LONGEST)
 def test_every_opening_ends_and_keeps_the_law(
     told: dict[str, Any], events: list[tuple[Outcome, list[str] | None]]

@@ -276,7 +276,8 @@ class Negotiation:
 
     def _agreed(self, result: InitializeResult) -> Step:
         version = result.protocol_version
-        if version not in HANDSHAKE_VERSIONS or (self._pin is not None and version != self._pin):
+        wanted = HANDSHAKE_VERSIONS if self._pin is None else (self._pin,)
+        if version not in wanted or self._era == "stateless":
             return self._discovered(self._late) if self._late else Fail(self._mismatch((version,)))
         return Ready(Agreement(version, "handshake", result.server_info, result.capabilities, result.instructions))
 
