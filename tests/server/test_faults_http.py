@@ -148,6 +148,44 @@ async def strange_ids(visit: Visit) -> None:
     await visit.end()
 
 
+async def rubbish_within(visit: Visit) -> None:
+    """Send what is no message on the request's own stream, then its answer."""
+    await visit.stream()
+    for rubbish in (b"ping", b"{", b'{"jsonrpc":"2.0"}', b'{"jsonrpc":"2.0","id":[1],"result":{}}'):
+        await visit.event(rubbish)
+    await visit.event(said(visit, "after all"))
+    await visit.end()
+
+
+async def rubbish_alone(visit: Visit) -> None:
+    """Send what is no message on the request's own stream, and nothing more."""
+    await visit.stream()
+    await visit.event(b"ping")
+    await visit.hang()
+
+
+def elsewhere() -> Script:
+    """Answer on the server's own stream, and leave the request's own open."""
+    streams: asyncio.Queue[Visit] = asyncio.Queue()
+
+    async def script(visit: Visit) -> None:
+        await visit.stream()
+        if visit.verb == "GET":
+            streams.put_nowait(visit)
+        else:
+            await (await streams.get()).event(said(visit, "over there"))
+        await visit.hang()
+
+    return script
+
+
+async def surplus(visit: Visit) -> None:
+    """Send an answer and the begin of another with it, whose rest comes with the next request."""
+    whole = said(visit, "mine")
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    await visit.write(head % len(whole) + whole + head % 1000 + b'{"jsonrpc":"2.0",')
+
+
 def forgetful(*, sessions: int) -> Script:
     """Know no session until so many were given out."""
 
@@ -288,6 +326,16 @@ FAULTS = [
         tells=("1,000,000", "max_message_bytes"),
     ),
     Fault(name="answers to nobody", script=strange_ids, answer="mine"),
+    Fault(name="rubbish within an event stream", script=rubbish_within, answer="after all"),
+    Fault(
+        name="rubbish alone on an event stream",
+        script=rubbish_alone,
+        settings={"timeout": 0.3},
+        error=RequestTimeout,
+        tells=("0.3 s",),
+    ),
+    Fault(name="answer on another stream", script=elsewhere(), era="handshake", answer="over there"),
+    Fault(name="answer with a surplus", script=surplus, answer="mine"),
     Fault(
         name="stream that is none",
         script=body(b"pong pong\n\n", EVENTS),

@@ -29,10 +29,10 @@ class ExchangeInbox(RecordingInbox):
         super().__init__()
         self.received: list[tuple[bytes, RequestId | None]] = []
 
-    def message_received(self, data: bytes, request_id: RequestId | None = None) -> None:
+    def message_received(self, data: bytes, request_id: RequestId | None = None) -> bool:
         """See `Inbox`."""
         self.received.append((data, request_id))
-        super().message_received(data, request_id)
+        return super().message_received(data, request_id)
 
 
 def request(

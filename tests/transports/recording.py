@@ -7,7 +7,7 @@ import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import psutil
 
@@ -19,6 +19,16 @@ from dragoman.transports.base import Outgoing, Transport
 BOUND = 10.0
 
 
+def settles(data: bytes, request_id: RequestId | None) -> bool:
+    """Whether a message, or one of a batch, is the answer to that request."""
+    try:
+        found: Any = json.loads(data)
+    except ValueError:
+        return False
+    parts = cast("list[dict[str, Any]]", found if isinstance(found, list) else [found])
+    return any("method" not in part and part.get("id") in (None, request_id, str(request_id)) for part in parts)
+
+
 class RecordingInbox:
     """Keeps everything in the order in which it came."""
 
@@ -27,13 +37,20 @@ class RecordingInbox:
         self.failed: dict[RequestId, DragomanError] = {}
         self.rejected: list[tuple[RequestId | None, DragomanError]] = []
         self.lost: list[DragomanError] = []
+        self.held: list[tuple[RequestId, bool]] = []
         self._news = asyncio.Event()
         self._looked_at = 0
         self._answers: dict[RequestId, Any] = {}
 
-    def message_received(self, data: bytes, request_id: RequestId | None = None) -> None:
+    def message_received(self, data: bytes, request_id: RequestId | None = None) -> bool:
         """See `Inbox`."""
         self.lines.append(data)
+        self._news.set()
+        return settles(data, request_id)
+
+    def request_held(self, request_id: RequestId, *, held: bool) -> None:
+        """See `Inbox`."""
+        self.held.append((request_id, held))
         self._news.set()
 
     def request_failed(self, request_id: RequestId, error: DragomanError) -> None:

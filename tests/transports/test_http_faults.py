@@ -473,11 +473,20 @@ async def test_something_else_than_an_answer_is_named(line: str, kind: str | Non
     assert inbox.received == []
 
 
-async def test_rubbish_that_claims_to_be_json_goes_to_the_inbox_as_it_is() -> None:
-    """What it is worth is the connection's business, which knows whose stream it came on."""
+async def test_rubbish_that_claims_to_be_json_fails_its_request() -> None:
+    """The inbox sees it as it is; nothing else can come on that answer, so the request fails at once."""
     async with serving(status("200 OK", b"{nonsense", JSON)) as server, opened(server.url) as (http, inbox):
-        await http.send(request(5))
+        error = await failing(MalformedMessage, http.send(request(5)))
+    assert "not a JSON-RPC message" in error.what
     assert inbox.received == [(b"{nonsense", 5)]
+
+
+@pytest.mark.parametrize("body", [b'{"jsonrpc":"2.0","id":6,"result":{}}', b"[]"])
+async def test_a_message_that_settles_nothing_is_left_to_the_inbox(body: bytes) -> None:
+    """An answer to another request, and an empty batch: the transport returns, and the connection draws conclusions."""
+    async with serving(status("200 OK", body, JSON)) as server, opened(server.url) as (http, inbox):
+        await http.send(request(5))
+    assert inbox.received == [(body, 5)]
 
 
 # Redirects.

@@ -44,8 +44,11 @@ class Inbox(Protocol):
     Every method is synchronous, must be called in the event loop's thread, and never raises.
     """
 
-    def message_received(self, data: bytes, request_id: RequestId | None = None) -> None:
-        """Take one whole message (or a batch). ``request_id`` is the request on whose own stream it came, if any."""
+    def message_received(self, data: bytes, request_id: RequestId | None = None) -> bool:
+        """Take one whole message (or a batch). ``request_id`` is the request on whose own stream it came, if any.
+
+        Tell whether that request is settled: its transport need not read on. While it is not, its clock runs.
+        """
         ...
 
     def request_failed(self, request_id: RequestId, error: DragomanError) -> None:
@@ -55,8 +58,12 @@ class Inbox(Protocol):
     def message_rejected(self, error: DragomanError, request_id: RequestId | None = None) -> None:
         """Take note of something unreadable that was dropped (rubbish, too large).
 
-        ``request_id`` is told if it was an answer and shows whose; that request alone fails.
+        ``request_id`` is told if it was an answer and shows whose; that request alone fails, and is settled.
         """
+        ...
+
+    def request_held(self, request_id: RequestId, *, held: bool) -> None:
+        """Learn that a request waits within the transport, unsent, or that it no longer does."""
         ...
 
     def connection_lost(self, error: DragomanError) -> None:

@@ -2,7 +2,7 @@
 
 Both eras: sessions, the server's own stream (``listening.py``) and resumption belong to the handshake, mirrored headers
 to the stateless one. Connections are in ``pool.py``; what a message means is the connection's business, but for one
-thing: an answer ends its stream.
+thing: its stream is read until the inbox says that the request is settled.
 Source: 2026-07-28 basic/transports/streamable-http; 2025-11-25 basic/transports#streamable-http.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET
@@ -28,7 +29,7 @@ from dragoman.errors import (
     SessionExpired,
 )
 from dragoman.protocol.headers import encode_value
-from dragoman.protocol.jsonrpc import Envelope, decode, decode_batch, excerpt, guess_id
+from dragoman.protocol.jsonrpc import decode, decode_batch, excerpt, guess_id
 from dragoman.protocol.sse import Event, EventParser, OversizeEvent
 from dragoman.protocol.versions import Revision, revision
 from dragoman.transports.base import Inbox, Outgoing
@@ -56,12 +57,6 @@ _EVENT_ID: Final = re.compile(r"[^\x00-\x1f\x7f]+")
 #: Statuses that tell more than a JSON-RPC error in their body: who asks, and when to ask again.
 _STATUS_WINS: Final = frozenset({401, 403, 429, 503})
 _MAX_FAILURES: Final = 6
-
-#: An answer that shows its id before its result, as nearly all do: telling it costs the same whatever its size.
-_ANSWER: Final = re.compile(rb'\s*\{(?:\s*"jsonrpc"\s*:\s*"2\.0"\s*,)?\s*"id"\s*:\s*"?(\d+)"?\s*,\s*"(?:result|error)"')
-#: One that shows its result first; the id then stands at its end.
-_RESULT_FIRST: Final = re.compile(rb'\s*\{(?:\s*"jsonrpc"\s*:\s*"2\.0"\s*,)?\s*"(?:result|error)"')
-_TAIL_BYTES: Final = 200
 
 
 class StreamableHttp:
@@ -156,13 +151,24 @@ class StreamableHttp:
                 self._take_session(answer)
             kind = answer.kind
             if kind == _JSON:
-                self._inbox.message_received(await answer.body(self._limit), number)
+                body = await answer.body(self._limit)
+                if not self._inbox.message_received(body, number):
+                    self._check(body)
             elif kind == EVENT_STREAM:
                 await self._stream(answer, message, number)
             else:
                 raise await self._no_message(answer)
         finally:
             answer.close()
+
+    def _check(self, body: bytes) -> None:
+        """Look at a body that settled nothing; raise why, if it is no message."""
+        try:
+            for part in decode_batch(body) if body.lstrip()[:1] == b"[" else [body]:
+                decode(part)
+        except MalformedMessage as error:
+            error.server = self._config.name
+            raise
 
     async def _post(self, message: Outgoing) -> Answer:
         head, fields = self._head, None
@@ -172,11 +178,17 @@ class StreamableHttp:
             head, fields = self._bare, {_VERSION_HEADER: message.version, **_mirrored(message)}
         elif self._stateless:
             fields = _mirrored(message)
-        silence = self._config.sse_read_timeout if message.lasting else None
-        label = message.method or "a reply"
-        target = self._address.target
-        request = Request("POST", target, head, label, fields, message.data, silence)
-        return await self._request(request)
+        label, target = message.method or "a reply", self._address.target
+        silence = on_held = None
+        if message.lasting:
+            silence = self._config.sse_read_timeout
+        elif message.id is not None:
+            # Only these wait for a free connection: they may need the others to be answered.
+            on_held = partial(self._held, message.id)
+        return await self._request(Request("POST", target, head, label, fields, message.data, silence, on_held))
+
+    def _held(self, number: int, held: bool) -> None:  # noqa: FBT001 - a callback
+        self._inbox.request_held(number, held=held)
 
     async def _request(self, request: Request) -> Answer:
         """Send a request, and again wherever the server sends it within its origin."""
@@ -195,10 +207,9 @@ class StreamableHttp:
         if answer.status == 404 and session is not None:
             what = f"the server has dropped the session ({answer.label} was answered with HTTP 404)"
             raise SessionExpired(what, server=self._config.name)
-        if told and answer.status not in _STATUS_WINS and _is_error(body, message.id):
-            self._inbox.message_received(body, message.id)
-            return
-        raise refusal(self._config, answer, body)
+        tells = told and answer.status not in _STATUS_WINS and _is_error(body, message.id)
+        if not (tells and self._inbox.message_received(body, message.id)):
+            raise refusal(self._config, answer, body)
 
     async def _no_message(self, answer: Answer) -> MalformedMessage:
         """Give the error for a success without a message: a web page, an empty body, a type that is not told."""
@@ -241,12 +252,11 @@ class StreamableHttp:
         return False
 
     def _take(self, event: Event | OversizeEvent, number: int) -> bool:
-        """Hand an event's message to the inbox; tell whether it was the answer."""
+        """Hand an event's message to the inbox; tell whether the request is settled."""
         if not isinstance(event, OversizeEvent):
             if not event.data or event.type != "message":
                 return False
-            self._inbox.message_received(event.data, number)
-            return _answers(event.data, number)
+            return self._inbox.message_received(event.data, number)
         whose = guess_id(event.head, event.tail)
         ours = whose is None or str(whose) == str(number)  # on its own stream, what is that large is the answer
         self._inbox.message_rejected(too_large(self._config, event), number if ours else None)
@@ -372,24 +382,6 @@ def _mirrored(message: Outgoing) -> dict[str, str]:
     if message.headers:
         fields.update(message.headers)
     return fields
-
-
-def _answers(data: bytes, number: int) -> bool:
-    """Whether a message is the answer to that request; read from its begin if that tells, else by decoding it."""
-    begin = _ANSWER.match(data)
-    if begin is not None:
-        return begin[1] == b"%d" % number  # as text: there may be thousands of digits
-    if _RESULT_FIRST.match(data) and (whose := guess_id(data[:_TAIL_BYTES], data[-_TAIL_BYTES:])) is not None:
-        return str(whose) == str(number)
-    try:
-        parts = decode_batch(data) if data.lstrip()[:1] == b"[" else [data]
-        return any(_is_answer(decode(part), number) for part in parts)
-    except MalformedMessage:
-        return False
-
-
-def _is_answer(envelope: Envelope, number: int) -> bool:
-    return envelope.method is UNSET and (envelope.id in (UNSET, None) or str(envelope.id) == str(number))
 
 
 def _is_error(body: bytes, number: int | None) -> bool:

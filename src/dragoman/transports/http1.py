@@ -11,7 +11,7 @@ import asyncio
 import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import httptools
 
@@ -21,10 +21,11 @@ __all__ = ["AnswerHead", "Body", "Fields", "HttpConnection"]
 
 _READ_BYTES: Final = 64 * 1024
 _HIGH_BYTES: Final = 256 * 1024
-_LOW_BYTES: Final = 64 * 1024
-_MOST_HEADER_BYTES: Final = 64 * 1024
+#: So much may come in a row, in whole reads, without any of it being content: heads, interim answers, trailers.
+_MOST_HEAD_BYTES: Final = 64 * 1024
 _INFLATED_BYTES: Final = 256 * 1024
 _SWITCHING_PROTOCOLS: Final = 101
+_GZIP_BEGIN: Final = 0x1F
 
 
 class Fields:
@@ -99,7 +100,7 @@ class Body:
 
     def at_eof(self) -> bool:
         """Whether all of it has been taken."""
-        return self._ended and not self._pieces and (self._inflater is None or not self._inflater.holds)
+        return self._ended and not self._pieces and (self._inflater is None or self._inflater.complete)
 
     def on_eof(self, watcher: Callable[[], None]) -> None:
         """Let what still comes be thrown away, and call ``watcher`` at the end."""
@@ -140,7 +141,8 @@ class Body:
             if not inflater.holds:
                 taken = await self._taken()
                 if not taken:
-                    return inflater.finish()
+                    inflater.finish()
+                    return b""
                 inflater.feed(taken)
             data = inflater.some()
             if data:
@@ -168,28 +170,41 @@ class Body:
             self._waiter.set_result(None)
 
 
+class _Unpacker(Protocol):
+    """What ``zlib.decompressobj`` gives."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unconsumed_tail(self) -> bytes: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = 0, /) -> bytes: ...
+
+
 class _Inflater:
     """Undoes ``gzip`` and ``deflate``, a bounded piece at a time: a small body may inflate a thousandfold."""
 
-    __slots__ = ("_encoding", "_rest", "_zlib")
+    __slots__ = ("_encoding", "_full", "_rest", "_zlib")
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
-        self._zlib = zlib.decompressobj(wbits=31 if encoding == "gzip" else 15)
+        self._zlib: _Unpacker | None = None
         self._rest = b""
+        self._full = False
 
     @property
     def holds(self) -> bool:
         """Whether there is more to give without more to take."""
-        return bool(self._rest)
+        return bool(self._rest) or self._full
+
+    @property
+    def complete(self) -> bool:
+        """Whether this may be the end: all was given, and a check sum stood behind it. Nothing at all is complete."""
+        return not self.holds and (self._zlib is None or self._zlib.eof)
 
     def feed(self, data: bytes) -> None:
         """Take encoded bytes."""
-        if self._encoding == "deflate":
-            # Some servers send bare deflate under this name, without zlib's two bytes at the begin.
-            if data[0] & 0x0F != 8:
-                self._zlib = zlib.decompressobj(wbits=-15)
-            self._encoding = "zlib"
         self._rest = data
 
     def some(self) -> bytes:
@@ -198,22 +213,39 @@ class _Inflater:
         Raises:
             NotHttpError: they are not encoded so.
         """
+        unpacker = self._zlib
+        if unpacker is None or unpacker.eof:
+            unpacker = self._begun(again=unpacker is not None)
+            if unpacker is None:
+                return b""
         try:
-            data = self._zlib.decompress(self._rest, _INFLATED_BYTES)
+            data = unpacker.decompress(self._rest, _INFLATED_BYTES)
         except zlib.error as error:
             raise NotHttpError from error
-        self._rest = self._zlib.unconsumed_tail
+        # What was cut for its size may have its rest within zlib, with nothing left to take.
+        self._full = len(data) == _INFLATED_BYTES and not unpacker.eof
+        self._rest = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
         return data
 
-    def finish(self) -> bytes:
+    def _begun(self, *, again: bool) -> _Unpacker | None:
+        """Begin to unpack; a gzip file may have several members. None: what follows the end is none of them."""
+        first = self._rest[0]
+        if again and (self._encoding != "gzip" or first != _GZIP_BEGIN):
+            self._rest = b""
+            return None
+        # Some servers send bare deflate under that name, without zlib's two bytes at the begin.
+        wbits = 31 if self._encoding == "gzip" else 15 if first & 0x0F == 8 else -15
+        self._zlib = zlib.decompressobj(wbits)
+        return self._zlib
+
+    def finish(self) -> None:
         """Check that it ended where it should.
 
         Raises:
             BrokenOffError: the end is missing.
         """
-        if not self._zlib.eof:
+        if not self.complete:
             raise BrokenOffError
-        return b""
 
 
 class HttpConnection(asyncio.BufferedProtocol):
@@ -230,7 +262,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._fields: list[tuple[bytes, bytes]] = []
-        self._header_bytes = 0
+        self._head_bytes = 0
         self._reason = b""
         self._body: Body | None = None
         self._head: asyncio.Future[tuple[AnswerHead, Body]] | None = None
@@ -268,6 +300,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         loop = asyncio.get_running_loop()
         self._complete = False
         self._keeps = False
+        self._head_bytes = 0
         self._silence = silence
         head = self._head = loop.create_future()
         if len(body) < _READ_BYTES:
@@ -295,6 +328,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Close it at once. Safe to repeat."""
+        self._ends_with_stream = False  # this end is ours, and makes no body whole
         if self._transport is not None:
             self._transport.abort()
 
@@ -326,12 +360,14 @@ class HttpConnection(asyncio.BufferedProtocol):
         if self._complete:
             self.close()  # nothing is due: rubbish, or a server that says goodbye
             return
+        self._head_bytes += nbytes
         try:
             self._parser.feed_data(self._buffer[:nbytes])
-        except httptools.HttpParserUpgrade:
+        except (httptools.HttpParserUpgrade, httptools.HttpParserError):
             self._fail(NotHttpError())
-        except httptools.HttpParserError as error:
-            self._fail(_cause(error))
+        else:
+            if self._head_bytes > _MOST_HEAD_BYTES and not self._complete:
+                self._fail(NotHttpError())
 
     def eof_received(self) -> bool:
         """See asyncio."""
@@ -368,8 +404,10 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def on_message_begin(self) -> None:
         """See httptools."""
+        if self._complete:
+            # A second answer where one was due: it must never pass for the answer to the next request.
+            raise NotHttpError
         self._fields = []
-        self._header_bytes = 0
         self._reason = b""
 
     def on_status(self, status: bytes) -> None:
@@ -378,10 +416,8 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """See httptools."""
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > _MOST_HEADER_BYTES:
-            raise NotHttpError
-        self._fields.append((name, value))
+        if self._body is None:  # else it is a trailer, which nobody needs
+            self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """See httptools."""
@@ -396,6 +432,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def on_body(self, data: bytes) -> None:
         """See httptools."""
+        self._head_bytes = 0
         if self._body is not None:
             self._body.put(data)
 
@@ -408,6 +445,8 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _finish(self) -> None:
         body, self._body = self._body, None
         self._complete = True
+        if self._head is not None and not self._head.done():
+            self._head.set_exception(NotHttpError())
         if body is not None:
             body.end()
 
@@ -420,12 +459,16 @@ def _framing(fields: list[tuple[bytes, bytes]]) -> tuple[str, bool]:
         if lower == b"content-encoding":
             told = value.strip().lower()
             encoding = "gzip" if told in (b"gzip", b"x-gzip") else "deflate" if told == b"deflate" else ""
-        elif lower in (b"content-length", b"transfer-encoding"):
+        elif lower == b"content-length":
             framed = True
+        elif lower == b"transfer-encoding":
+            framed = _chunked(value) or framed
     return encoding, not framed
 
 
-def _cause(error: httptools.HttpParserError) -> Exception:
-    """Give what a callback raised, if that is why the parser gave up."""
-    cause = error.__context__
-    return cause if isinstance(cause, NotHttpError) else NotHttpError()
+def _chunked(transfer_encoding: bytes) -> bool:
+    """Whether the body comes in chunks; no other coding was asked for (RFC 9112 section 6.1)."""
+    codings = {coding.strip().lower() for coding in transfer_encoding.split(b",")} - {b"", b"identity"}
+    if codings - {b"chunked"}:
+        raise NotHttpError
+    return bool(codings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -21,7 +21,8 @@ class Request(Struct, gc=False, frozen=True):
     """One request. ``target`` is path and query, ``label`` what errors call it.
 
     ``fields`` are headers beside those of ``head``; both must hold only values that are safe to send. ``silence``
-    bounds in seconds how long nothing may come, before the answer and within it; None is for ever.
+    bounds in seconds how long nothing may come, before the answer and within it; None is for ever. With ``on_held`` it
+    waits its turn where a server has as many connections as it may have, and learns when that begins and ends.
     """
 
     verb: str
@@ -31,6 +32,7 @@ class Request(Struct, gc=False, frozen=True):
     fields: Mapping[str, str] | None = None
     body: bytes | None = None
     silence: float | None = None
+    on_held: Callable[[bool], None] | None = None
 
     def begin(self) -> bytes:
         """Give all that stands before the body."""
