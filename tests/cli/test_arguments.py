@@ -123,7 +123,7 @@ def test_a_file_gives_the_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("message", "'message' is no argument. Write name=value or name:=JSON."),
+        ("message", "'message' is no argument. Give it a value: message=VALUE, or message:=JSON."),
         ("=x", "'=x' is no argument."),
         (":=1", "':=1' is no argument."),
         ('{"a": 1}', "'{\"a\": 1}' is no argument. Pass JSON with --args."),

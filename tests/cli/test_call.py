@@ -44,7 +44,8 @@ def test_arguments_come_from_stdin_and_from_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["strict"], None),
+        (["strict", "--args", "{}"], None),
+        (["strict"], "argument 'message' is missing. Add message=…;"),
         (["strict", "mesage=hi"], "there is no argument 'mesage'. Did you mean 'message'? It has message, level;"),
         (["strict", "level=high"], "argument 'message' is missing. Add message=…;"),
         (
@@ -57,7 +58,7 @@ def test_arguments_come_from_stdin_and_from_files(tmp_path: Path) -> None:
     ],
 )
 def test_a_slip_is_told_before_it_is_sent(words: list[str], told: str | None) -> None:
-    """With the server, the tool and the way out; without words, the server itself says what it lacks."""
+    """With the server, the tool and the way out; with JSON alone, the server itself says what it lacks."""
     done = run("call", *words, "-s", ODD)
     if told is None:
         assert (done.status, done.out) == (1, "argument 'message' is missing\n")

@@ -34,7 +34,8 @@ NEAREST = [
 REACHED: dict[str, tuple[int, list[str]]] = {
     "done": (0, ["ping", "-s", NOTES]),
     "tool error": (1, ["call", "face", "hour:=99", "-s", CLOCK]),
-    "unknown tool": (1, ["call", "nothing", "-s", CLOCK]),
+    "unknown tool": (2, ["call", "nothing", "-s", CLOCK]),
+    "unknown tool, unlisted": (1, ["call", "nothing", "--args", "{}", "-s", CLOCK]),
     "error answer": (1, ["call", "refuse", "--args", '{"code": -32000}', "-s", misbehaving()]),
     "unknown result type": (1, ["call", "result_type", "--args", '{"name": "novel"}', "-s", misbehaving()]),
     "no command": (2, []),

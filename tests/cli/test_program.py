@@ -79,9 +79,15 @@ def test_the_server_can_come_from_the_environment() -> None:
 
 def test_a_traceback_comes_with_debug_only() -> None:
     """And the messages with it."""
-    words = ("call", "nothing", "-s", CLOCK)
+    words = ("call", "nothing", "--args", "{}", "-s", CLOCK)
     assert "Traceback" not in run(*words).err
     told = run(*words, "--debug").err
     assert "Traceback" in told
     assert '→ {"jsonrpc":"2.0"' in told
     assert "← {" in told
+    assert told.count("Traceback") == 1
+
+
+def test_a_plain_slip_has_no_traceback() -> None:
+    """The sentence tells it all, with --debug too."""
+    assert "Traceback" not in run("info", "-s", "no-such-program-anywhere", "--debug").err

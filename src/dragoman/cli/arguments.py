@@ -12,6 +12,7 @@ to make this one read files.
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +42,15 @@ def parse_words(words: Sequence[str]) -> list[Word]:
     Raises:
         UsageError: one is no argument, its JSON is broken, or its file can't be read.
     """
-    return [_parse(word) for word in words]
+    parsed: list[Word] = []
+    for place, word in enumerate(words):
+        before = words[place - 1] if place else ""
+        if "=" in before and "=" not in word and ":" not in word:
+            name, _, value = before.partition("=")
+            quoted = f"{name}={shlex.quote(f'{value} {word}')}"
+            raise UsageError(f"{word!r} is no argument", hint=f"If it belongs to the text, quote it: {quoted}")
+        parsed.append(_parse(word))
+    return parsed
 
 
 def read_base(source: str | None) -> dict[str, Any]:
@@ -104,7 +113,15 @@ def _parse(word: str) -> Word:
     operator = name[-1:] if name[-1:] in (":", "@") else ""
     name = name.removesuffix(operator)
     if not equals or not name:
-        hint = "Pass JSON with --args." if word.lstrip().startswith(("{", "[")) else "Write name=value or name:=JSON."
+        if word.lstrip().startswith(("{", "[")):
+            hint = "Pass JSON with --args."
+        elif ":" in word.strip(":") and not equals:
+            start, _, rest = word.partition(":")
+            hint = f"Did you mean {shlex.quote(f'{start}={rest}')}?"
+        elif not equals:
+            hint = f"Give it a value: {word}=VALUE, or {word}:=JSON."
+        else:
+            hint = "Write name=value or name:=JSON."
         raise UsageError(f"{word!r} is no argument", hint=hint)
     if operator == ":":
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from dragoman.cli.coercion import nearest
@@ -10,7 +11,7 @@ from dragoman.cli.listings import Column, show_facts, show_table
 from dragoman.cli.plain import gist, one_line, safe, shortened
 from dragoman.cli.schemas import Schema, as_schema, described, properties, required
 from dragoman.cli.screen import Screen
-from dragoman.errors import DragomanError, UsageError
+from dragoman.errors import DragomanError, InvalidParams, MethodNotFound, ServerError, UsageError
 from dragoman.protocol.jsonrpc import encode
 from dragoman.protocol.types import Prompt, Resource, ResourceTemplate, Tool, ToolAnnotations
 from dragoman.server.server import Server
@@ -25,6 +26,7 @@ __all__ = [
     "show_resources",
     "show_tool",
     "show_tools",
+    "tell_nearest",
     "tell_problems",
 ]
 
@@ -64,6 +66,20 @@ def picked(listed: Sequence[L], names: Sequence[str], kind: str, server: str) ->
                 f"there is no {kind} {name!r}", server=server, hint=f"{guess}`dragoman {kind}s` lists what there is."
             )
     return [by_name[name] for name in names]
+
+
+async def tell_nearest(
+    error: ServerError, name: str, kind: str, list_all: Callable[[], Awaitable[Sequence[_Listed]]]
+) -> None:
+    """Put the nearest name into the hint of a server's refusal, if what was asked for is none that it lists."""
+    if not isinstance(error, InvalidParams | MethodNotFound):
+        return
+    with contextlib.suppress(DragomanError):
+        names = [entry.name for entry in await list_all()]
+        if name not in names:
+            near = nearest(name, names)
+            guess = f"Did you mean {near!r}? " if near else ""
+            error.hint = f"{guess}`dragoman {kind}s` lists what there is."
 
 
 def tell_problems(screen: Screen, server: Server) -> None:

@@ -10,11 +10,13 @@ from dragoman.cli.exit_codes import BUG, INTERRUPTED, NOBODY_READS, OUTPUT_LOST,
 from dragoman.cli.plain import one_line, safe
 from dragoman.cli.screen import OutputLost, Screen, drop_output
 from dragoman.errors import (
+    ConfigError,
     DragomanError,
     HttpError,
     MessageTooLarge,
     RequestTimeout,
     UrlElicitationRequired,
+    UsageError,
     VersionMismatch,
 )
 
@@ -23,6 +25,7 @@ __all__ = ["guarded", "report", "report_bug"]
 _LONGEST_WHAT: Final = 2000
 _LAST_LINES: Final = 12
 _LONGEST_BODY: Final = 300
+_LONGEST_SAME: Final = 40
 
 
 def guarded(screen: Screen, work: Callable[[], int], *, debug: bool) -> int:
@@ -57,10 +60,10 @@ def report_lost_output(error: OutputLost) -> int:
 
 def report(screen: Screen, error: DragomanError, *, debug: bool = False) -> None:
     """Tell of an error on stderr."""
-    if debug:
-        screen.complain(screen.err_style(_trace(error), "dim"))
+    if debug and not isinstance(error, UsageError | ConfigError):
+        screen.complain(screen.err_style(_trace(error, chain=False), "dim"))
     place = f"{one_line(error.server)}: " if error.server else ""
-    what = one_line(error.what[:_LONGEST_WHAT]).rstrip(".")
+    what = _without_body(error, one_line(error.what[:_LONGEST_WHAT])).rstrip(".")
     hint = one_line(_hint(error))
     _complain(screen, f"{place}{what}. {hint}".rstrip())
     for line in _details(error):
@@ -87,10 +90,10 @@ def _complain(screen: Screen, told: str) -> None:
     screen.complain(screen.err_style("dragoman:", "red", "bold") + paragraph.removeprefix("dragoman:"))
 
 
-def _trace(error: BaseException) -> str:
+def _trace(error: BaseException, *, chain: bool = True) -> str:
     import traceback
 
-    return "".join(traceback.format_exception(error)).rstrip()
+    return "".join(traceback.format_exception(error, chain=chain)).rstrip()
 
 
 def _hint(error: DragomanError) -> str:
@@ -112,6 +115,12 @@ def _hint(error: DragomanError) -> str:
             return "If you expect that much, allow it: --set max_message_bytes=BYTES."
         case _:
             return error.hint
+
+
+def _without_body(error: DragomanError, what: str) -> str:
+    """Leave out the beginning of the body that the text ends with: the body stands below."""
+    body = one_line(error.body)[:_LONGEST_SAME] if isinstance(error, HttpError) else ""
+    return what.partition(f": {body}")[0] if body else what
 
 
 def _details(error: DragomanError) -> list[str]:

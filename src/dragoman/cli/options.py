@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple, get_args
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, cast, get_args
 
 import click
 
 from dragoman.cli.failure import guarded
 from dragoman.cli.screen import Screen
 from dragoman.cli.targets import Reach
+from dragoman.errors import UsageError
 from dragoman.protocol.types import LogLevel
 from dragoman.protocol.versions import HANDSHAKE_VERSIONS, STATELESS_VERSIONS
 
@@ -116,6 +118,8 @@ def server_options(command: Callable[..., int]) -> Callable[..., int]:
                 from dragoman.cli.saving import check_directory
 
                 check_directory(settings.save)
+            if not reach.target.strip():
+                _tell_what_was_meant(given)
             return command(Desk(settings, screen), **given)
 
         return guarded(screen, work, debug=settings.debug)
@@ -123,3 +127,22 @@ def server_options(command: Callable[..., int]) -> Callable[..., int]:
     for option in reversed(_OPTIONS):
         with_settings = option(with_settings)
     return with_settings
+
+
+def _tell_what_was_meant(given: Mapping[str, object]) -> None:
+    """Refuse to go on if a server stands among the other words; without one, the settings tell what is missing.
+
+    Raises:
+        UsageError: one of them looks like a server.
+    """
+    from dragoman.cli.advice import meant_target
+
+    words: list[str] = []
+    for value in given.values():
+        if isinstance(value, str):
+            words.append(value)
+        elif isinstance(value, tuple):
+            words += cast("tuple[str, ...]", value)
+    target = meant_target(words)
+    if target:
+        raise UsageError("no server is named", hint=f"Did you mean -s {shlex.quote(target)}?")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,6 +16,7 @@ from dragoman.version import VERSION
 
 __all__ = ["program", "run"]
 
+_REST: Final = re.compile(r" \((?:Possible|Did you mean).*")
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _EPILOG: Final = """\b
 Examples:
@@ -67,7 +69,7 @@ def run(words: Sequence[str]) -> int:
         click.echo(error.format_message(), err=True)
         return USAGE
     except click.ClickException as error:
-        _tell(error)
+        _tell(error, words)
         return USAGE
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
@@ -81,9 +83,14 @@ def run(words: Sequence[str]) -> int:
     return status if isinstance(status, int) else DONE
 
 
-def _tell(error: click.ClickException) -> None:
+def _tell(error: click.ClickException, words: Sequence[str]) -> None:
+    from dragoman.cli.advice import for_words
+
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
         sys.stderr.write(context.get_usage() + "\n")
+    advice = for_words(error, words)
     about = f" '{context.command_path} --help' tells more." if context is not None else ""
-    sys.stderr.write(f"dragoman: {error.format_message()}{about}\n")
+    what = error.format_message()
+    told = f"{_REST.sub('', what).rstrip('. ')}. {advice}" if advice else what + about
+    sys.stderr.write(f"dragoman: {told}\n")

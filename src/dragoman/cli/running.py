@@ -21,6 +21,7 @@ from dragoman.cli.screen import Screen
 from dragoman.cli.status import StatusLine
 from dragoman.cli.targets import configured
 from dragoman.config.model import ServerConfig
+from dragoman.errors import DragomanError
 from dragoman.protocol.interaction import ElicitationRequest, ElicitationResult
 from dragoman.protocol.types import LogMessage
 from dragoman.server.callbacks import QuestionContext
@@ -58,6 +59,12 @@ def converse(desk: Desk, work: Callable[[Talk], Awaitable[int]]) -> int:
         if not stopped:
             raise
         return signal_status(stopped[0])
+    except DragomanError as error:
+        from dragoman.cli.advice import for_server
+
+        advice = for_server(error, config, named_transport=desk.settings.reach.transport is not None)
+        error.hint = error.hint if advice is None else advice
+        raise
 
 
 class _Farewell:

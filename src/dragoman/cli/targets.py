@@ -20,6 +20,8 @@ __all__ = ["Reach", "configured", "expanded", "pairs"]
 
 _VARIABLE: Final = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _BARE_ADDRESS: Final = re.compile(r"(?:localhost|[\w.-]+:\d+)(?:/\S*)?")
+_ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+_BUILTINS: Final = frozenset({".", "cd", "exec", "export", "set", "source", "ulimit"})
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _SCHEMES: Final = ("http", "https", "ws", "wss")
 _LAUNCHERS: Final = re.compile(r"(npx|npm|pnpm|bunx|bun|yarn|uvx|uv|pipx|node|deno|tsx|env|python[0-9.]*)")
@@ -43,6 +45,11 @@ _TELLS_NOTHING: Final = frozenset(
         "src",
     }
 )
+_NEEDED: Final = {
+    "float": "A number is needed.",
+    "int": "A whole number is needed.",
+    "bool": "true or false is needed.",
+}
 _VERSION_TAIL: Final = re.compile(r"(?<=.)@[^@/]+$")
 
 
@@ -71,6 +78,7 @@ def configured(reach: Reach, environment: Mapping[str, str] = os.environ) -> Ser
         raise ConfigError("no server is named", hint=hint)
     _check_address(reach.target.strip())
     config = config_for(reach.target)
+    _check_program(config)
     told: dict[str, Any] = {
         "name": _name(config),
         "cwd": reach.cwd,
@@ -141,6 +149,22 @@ def _check_address(target: str) -> None:
         raise ConfigError(f"{scheme[1]}:// leads to no server", hint=f"A URL begins with {_told(_SCHEMES)}.")
 
 
+def _check_program(config: ServerConfig) -> None:
+    """Refuse what only a shell understands.
+
+    Raises:
+        ConfigError: the command line sets a variable, changes the directory or joins commands.
+    """
+    command = config.command or ""
+    if _ASSIGNMENT.match(command):
+        word = f"{command.partition('=')[0]}=…"
+        hint = f"Write --env {word} and begin with the program."
+        raise ConfigError(f"the command line begins with {word}, and no shell is started", hint=hint)
+    if command in _BUILTINS or "&&" in config.args:
+        hint = "Use --cwd DIR and --env NAME=VALUE, or start one: -s \"sh -c '…'\"."
+        raise ConfigError("the command line is written for a shell, and no shell is started", hint=hint)
+
+
 def _told(schemes: Sequence[str]) -> str:
     return ", ".join(f"{scheme}://" for scheme in schemes[:-1]) + f" or {schemes[-1]}://"
 
@@ -160,8 +184,7 @@ def _more(config: ServerConfig, given: Mapping[str, str]) -> dict[str, Any]:
         outer, dot, inner = key.partition(".")
         current = changes.get(outer, getattr(config, outer, None))
         if outer in _TOLD_BY_TARGET or outer not in config.__struct_fields__:
-            known = ", ".join(name for name in config.__struct_fields__ if name not in _TOLD_BY_TARGET)
-            raise UsageError(f"--set names {key!r}, which is no setting", hint=f"There are {known}.")
+            raise _no_setting(key, outer, [name for name in config.__struct_fields__ if name not in _TOLD_BY_TARGET])
         if isinstance(current, Mapping):
             if not inner:
                 raise UsageError(f"--set {key} needs a name within it", hint=f"Write --set {key}.NAME=VALUE.")
@@ -176,11 +199,21 @@ def _more(config: ServerConfig, given: Mapping[str, str]) -> dict[str, Any]:
 def _typed(owner: msgspec.Struct, name: str, key: str, text: str) -> object:
     kinds = {entry.name: entry.type for entry in msgspec.structs.fields(owner)}
     if name not in kinds:
-        raise UsageError(f"--set names {key!r}, which is no setting", hint=f"There are {', '.join(kinds)}.")
+        raise _no_setting(key, name, list(kinds))
     try:
         return msgspec.convert(text, kinds[name], strict=False)
-    except msgspec.ValidationError:
-        raise UsageError(f"--set {key} can't have the value {text!r}", hint="See the reference of settings.") from None
+    except msgspec.ValidationError as error:
+        kind = next((kind for kind in _NEEDED if f"`{kind}" in str(error)), "")
+        hint = _NEEDED.get(kind, "See the reference of settings.")
+        raise UsageError(f"--set {key} can't have the value {text!r}", hint=hint) from None
+
+
+def _no_setting(key: str, name: str, known: Sequence[str]) -> UsageError:
+    from dragoman.cli.coercion import nearest
+
+    near = nearest(name, known)
+    guess = f"Did you mean {key.removesuffix(name)}{near}? " if near else ""
+    return UsageError(f"--set names {key!r}, which is no setting", hint=f"{guess}There are {', '.join(known)}.")
 
 
 def _name(config: ServerConfig) -> str:

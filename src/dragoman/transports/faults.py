@@ -49,6 +49,10 @@ class ProxyError(OSError):
 FAULTS: Final = (OSError, NotHttpError)
 
 
+#: What OpenSSL says when the other side answers in plain text.
+_NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"})
+
+
 class Faults:
     """Makes the errors of one server.
 
@@ -74,6 +78,9 @@ class Faults:
             case ssl.CertificateError():
                 what = f"the TLS certificate of {origin} is not trusted ({_reason(error)})"
                 hint = "Check the address; tls.ca_file names the authority of a private certificate."
+            case ssl.SSLError() if error.reason in _NO_TLS:
+                what = f"{origin} speaks no TLS"
+                hint = f"Try {origin.replace('https://', 'http://').replace('wss://', 'ws://')}."
             case ProxyError() if error.status is not None:
                 what = f"the proxy {proxy} refused with HTTP {error.status}"
             case ProxyError():

@@ -74,7 +74,7 @@ def command_for(config: ServerConfig, environ: Mapping[str, str]) -> Command:
     env = _environment(config, environ)
     cwd = Path(config.cwd).expanduser() if config.cwd else None
     if cwd is not None and not cwd.is_dir():
-        _fail(config, f"cwd: {str(cwd)!r} is no directory", "Create it, or correct cwd in the configuration.")
+        _fail(config, f"cwd: {str(cwd)!r} is no directory", "Create it, or correct cwd.")
     search = (environ if env is None else env).get("PATH", os.defpath)
     return Command(_program(config, search, cwd), config.args, env, cwd)
 
@@ -136,7 +136,7 @@ def _program(config: ServerConfig, search: str, cwd: Path | None) -> Path:
     for path in places:
         _check_program(config, path)
     hint = _install_hint(command, search)
-    raise CommandNotFound(f"command {command!r} is nowhere on PATH ({search})", server=config.name, hint=hint)
+    raise CommandNotFound(f"command {command!r} is nowhere on PATH", server=config.name, hint=hint)
 
 
 def _check_program(config: ServerConfig, path: Path) -> None:

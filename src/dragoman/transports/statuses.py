@@ -67,10 +67,10 @@ async def follow(
 
 def _not_followed(config: ServerConfig, address: Address, answer: Answer, there: Address | None) -> HttpError:
     what = f"{answer.label} was redirected (HTTP {answer.status}), which was not followed"
-    hint = "Correct the address in the configuration."
+    hint = "Correct the address."
     if there is not None and there.origin != address.origin:
         what = f"{what}: it leads to another origin, {there.origin}"
-        hint = "If you trust that origin, put it into the configuration's url."
+        hint = "If you trust that origin, give its address instead."
     return refusal(config, answer, b"", what=what, hint=hint)
 
 

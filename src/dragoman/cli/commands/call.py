@@ -47,17 +47,22 @@ def command(desk: Desk, tool: str, words: tuple[str, ...], base: str | None, *, 
 
     async def work(talk: Talk) -> int:
         from dragoman.cli.arguments import assemble
-        from dragoman.errors import InvalidArguments
+        from dragoman.cli.facts import tell_nearest
+        from dragoman.errors import InvalidArguments, ServerError
 
         server, status = talk.server, talk.status
-        schema = None if no_check else await _schema(talk, tool, parsed)
+        schema = None if no_check else await _schema(talk, tool, parsed, given=base is not None)
         try:
             arguments = assemble(parsed, given, schema)
         except InvalidArguments as error:
             error.server = f"{server.name} {tool}"
             raise
         with status.waiting(f"calling {tool}"):
-            result = await server.call_tool(tool, arguments, on_progress=status.progress)
+            try:
+                result = await server.call_tool(tool, arguments, on_progress=status.progress)
+            except ServerError as error:
+                await tell_nearest(error, tool, "tool", server.list_tools)
+                raise
         if desk.settings.as_json:
             desk.screen.write_json(result.raw)
         else:
@@ -71,9 +76,9 @@ def command(desk: Desk, tool: str, words: tuple[str, ...], base: str | None, *, 
     return converse(desk, work)
 
 
-async def _schema(talk: Talk, tool: str, words: list[Word]) -> Schema | None:
-    """Give the tool's input schema if a word needs it to be typed: without one, a call is one round trip."""
-    if not any(word.kind == "text" for word in words):
+async def _schema(talk: Talk, tool: str, words: list[Word], *, given: bool) -> Schema | None:
+    """Give the tool's input schema, unless all arguments are JSON: such a call is one round trip."""
+    if (words or given) and not any(word.kind == "text" for word in words):
         return None
     from dragoman.cli.facts import picked
 

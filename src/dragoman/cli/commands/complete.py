@@ -32,8 +32,16 @@ def command(desk: Desk, argument: str, settled: tuple[str, ...], prompt: str | N
     context = prompt_arguments(parse_words(settled), {})
 
     async def work(talk: Talk) -> int:
+        from dragoman.cli.facts import tell_nearest
+        from dragoman.errors import ServerError
+
         with talk.status.waiting(f"completing {name}"):
-            found = await talk.server.complete(ref, name, value, context=context)
+            try:
+                found = await talk.server.complete(ref, name, value, context=context)
+            except ServerError as error:
+                if prompt is not None:
+                    await tell_nearest(error, prompt, "prompt", talk.server.list_prompts)
+                raise
         if desk.settings.as_json:
             desk.screen.write_json(found.raw)
             return 0

@@ -22,8 +22,15 @@ def command(desk: Desk, name: str, words: tuple[str, ...], base: str | None) -> 
     arguments = prompt_arguments(parse_words(words), read_base(base))
 
     async def work(talk: Talk) -> int:
+        from dragoman.cli.facts import tell_nearest
+        from dragoman.errors import ServerError
+
         with talk.status.waiting(f"getting {name}"):
-            result = await talk.server.get_prompt(name, arguments)
+            try:
+                result = await talk.server.get_prompt(name, arguments)
+            except ServerError as error:
+                await tell_nearest(error, name, "prompt", talk.server.list_prompts)
+                raise
         if desk.settings.as_json:
             desk.screen.write_json(result.raw)
             return 0

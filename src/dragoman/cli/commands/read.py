@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,9 @@ import click
 from dragoman.cli.options import Desk, server_options
 
 if TYPE_CHECKING:
+    from dragoman.cli.running import Talk
     from dragoman.cli.screen import Screen
+    from dragoman.errors import ServerError
     from dragoman.protocol.types import ReadResult
 
 __all__ = ["command"]
@@ -24,7 +27,7 @@ def command(desk: Desk, uri: str, output: str | None) -> int:
 
     Text goes to stdout as it is; anything else is saved to a file, which is named (see --save and --output).
     """
-    from dragoman.cli.running import Talk, converse
+    from dragoman.cli.running import converse
 
     if output not in (None, "-"):
         from dragoman.cli.saving import check_file
@@ -32,8 +35,14 @@ def command(desk: Desk, uri: str, output: str | None) -> int:
         check_file(output)
 
     async def work(talk: Talk) -> int:
+        from dragoman.errors import ServerError
+
         with talk.status.waiting(f"reading {uri}"):
-            result = await talk.server.read_resource(uri)
+            try:
+                result = await talk.server.read_resource(uri)
+            except ServerError as error:
+                await _tell_nearest(error, uri, talk)
+                raise
         if desk.settings.as_json:
             desk.screen.write_json(result.raw)
         elif output is not None:
@@ -43,6 +52,20 @@ def command(desk: Desk, uri: str, output: str | None) -> int:
         return 0
 
     return converse(desk, work)
+
+
+async def _tell_nearest(error: ServerError, uri: str, talk: Talk) -> None:
+    """Put the nearest address into the hint of a refusal, if the server lists one; templates may give others."""
+    from dragoman.cli.coercion import nearest
+    from dragoman.errors import DragomanError, InvalidParams
+
+    if not isinstance(error, InvalidParams):
+        return
+    with contextlib.suppress(DragomanError):
+        known = [entry.uri for entry in await talk.server.list_resources()]
+        near = nearest(uri, known) if uri not in known else ""
+        if near:
+            error.hint = f"Did you mean {near!r}? `dragoman resources` lists what there is."
 
 
 def _show(desk: Desk, result: ReadResult) -> None:
