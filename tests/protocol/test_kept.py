@@ -237,7 +237,13 @@ def test_what_is_no_json_is_refused_wherever_it_is_looked_at(data: bytes) -> Non
             look(data, "the listing")
 
 
-@pytest.mark.parametrize("data", [b"{}", b"null", b'"a"', b"5"])
+@pytest.mark.parametrize("data", [b"null", Raw(b"null"), b"[]"])
+def test_null_is_an_array_without_entries(data: bytes | Raw) -> None:
+    """A nil slice in Go, which servers forget to make an empty one."""
+    assert decode_list(data, "the listing") == []
+
+
+@pytest.mark.parametrize("data", [b"{}", b"nullx", b'"a"', b"5"])
 def test_what_is_no_array_is_refused_as_one(data: bytes) -> None:
     """A listing is an array or an error."""
     with pytest.raises(InvalidResult, match="is no JSON array"):

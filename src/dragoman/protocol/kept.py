@@ -100,12 +100,17 @@ def decode_object(raw: Raw | bytes, what: str) -> dict[str, Any] | None:
 
 
 def decode_list(raw: Raw | bytes, what: str) -> list[Raw]:
-    """Give the entries of a JSON array, each still as bytes.
+    """Give the entries of a JSON array, each still as bytes. Null, as some languages write an empty one, has none.
 
     Raises:
         InvalidResult: it is no JSON array.
     """
-    return _read(_list_decoder, raw, f"{what} is no JSON array")
+    try:
+        return _list_decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if bytes(memoryview(raw)[:5]) == b"null":
+            return []
+        return _second_chance(_list_decoder, raw, f"{what} is no JSON array ({error})")
 
 
 def texts(value: object) -> tuple[str, ...]:

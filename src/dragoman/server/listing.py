@@ -24,7 +24,7 @@ _MOST_PAGES: Final = 10_000
 _NOTHING: Final = Raw(b"[]")
 
 
-class _Envelope(msgspec.Struct, rename="camel"):
+class _Envelope(Kept):
     """A page of any listing. One pass finds all: a page may be large."""
 
     next_cursor: str | None = None
@@ -36,7 +36,6 @@ class _Envelope(msgspec.Struct, rename="camel"):
     prompts: Raw = _NOTHING
 
 
-_envelope_decoder: Final = msgspec.json.Decoder(_Envelope)
 _FIELDS: Final = {spec.encode_name: spec.name for spec in msgspec.structs.fields(_Envelope)}
 
 
@@ -86,10 +85,7 @@ async def _pages(calls: Calls, method: str, member: str, kind: type[K]) -> Page[
 
 
 def _take(raw: Raw, member: str, kind: type[K], page: Page[K]) -> _Envelope:
-    try:
-        told = _envelope_decoder.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidResult(f"the listing of {member} does not fit the specification ({error})") from None
+    told = decode(_Envelope, raw, f"the listing of {member}")
     listed: Raw = getattr(told, _FIELDS[member])
     for entry in decode_list(listed, f"the listing of {member}"):
         try:
