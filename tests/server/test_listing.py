@@ -72,6 +72,16 @@ def names_of(listed: Sequence[Any]) -> list[str]:
 
 @each_listing
 @pytest.mark.parametrize("version", VERSIONS)
+async def test_a_listing_that_is_slightly_wrong_is_taken(listing: Listing, version: str, neighbour: Server) -> None:
+    """Null for an empty list, for a cursor, for what is not said; a lifetime with a point in it."""
+    peer = Peer(version)
+    peer.answers[listing.method] = always({listing.member: None, "nextCursor": None, "ttlMs": 60000.0})
+    async with connect(peer.transport) as server:
+        assert list(await listing.ask(server)) == []
+
+
+@each_listing
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_all_pages_are_given_in_order(listing: Listing, version: str, neighbour: Server) -> None:
     """Cursors are handed back as they came, an empty one too; a null one is the end."""
     peer = Peer(version)
