@@ -434,9 +434,13 @@ class UnknownResultType(ProtocolError):
 
 
 class InvalidResult(ProtocolError):
-    """The result does not fit the specification, or not the tool's own output schema. ``path`` is a JSON pointer."""
+    """The result does not fit the specification, or not the tool's own output schema. ``path`` is a JSON pointer.
+
+    ``result`` is the tool's result that does not fit its schema: what the tool did is done all the same.
+    """
 
     code = "protocol.invalid_result"
+    result: object = None
 
     def __init__(self, what: str, *, path: str = "", server: str | None = None, hint: str | None = None) -> None:
         super().__init__(what, server=server, hint=hint)

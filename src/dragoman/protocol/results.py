@@ -72,6 +72,11 @@ class ToolResult:
         return bytes(self._raw)
 
     @property
+    def view(self) -> memoryview:
+        """The exact bytes of the result object, without a copy."""
+        return memoryview(self._raw)
+
+    @property
     def is_error(self) -> bool:
         """Whether the tool itself reports a failure (told in `content`)."""
         return self._seen().is_error

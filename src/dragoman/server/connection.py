@@ -502,6 +502,13 @@ class Connection:
         if others:
             await asyncio.wait(others, timeout=_HANDLERS_GRACE)
 
+    def background(self, work: Coroutine[Any, Any, None]) -> Task[None]:
+        """Do something beside all callers; the connection's end cancels it."""
+        task = self._start(work)
+        if self._ended is not None:
+            task.cancel()
+        return task
+
     def let_go(self, task: Task[Any] | None) -> None:
         """Leave a task alone that would end with the connection: it is a handler which closes it."""
         if task is not None:

@@ -14,7 +14,14 @@ from typing import Any, Final, Self, TypeVar
 from msgspec import Raw
 
 from dragoman.config.model import ServerConfig
-from dragoman.errors import DragomanError, InvalidArguments, InvalidResult, NotSupported, ProtocolError
+from dragoman.errors import (
+    DragomanError,
+    InvalidArguments,
+    InvalidResult,
+    NotSupported,
+    ProtocolError,
+    RequestTimeout,
+)
 from dragoman.protocol.changes import ChangeFilter
 from dragoman.protocol.jsonrpc import encode
 from dragoman.protocol.kept import Kept
@@ -41,7 +48,7 @@ from dragoman.server.calls import Calls
 from dragoman.server.connection import Connection, ProgressHandler
 from dragoman.server.listing import list_all
 from dragoman.server.subscriptions import Listening, Subscriptions
-from dragoman.server.tasks import TaskHandle, list_tasks, takes_calls_as_tasks
+from dragoman.server.tasks import TaskHandle, cancel_quietly, list_tasks, takes_calls_as_tasks
 from dragoman.server.toolbox import Toolbox
 
 __all__ = ["Server"]
@@ -160,13 +167,13 @@ class Server:
         or progress. Source: 2026-07-28 server/tools.
 
         Raises:
-            InvalidResult: the result does not fit the tool's output schema.
+            InvalidResult: the result does not fit the tool's output schema; its ``result`` is what came.
         """
         if self._toolbox.core_tasks and not self._toolbox.filled:
             await self._learn()  # only the listing tells which tools must be called as tasks
         if self._toolbox.wants_task(name):
             task = await self.start_task(name, arguments, timeout=timeout, meta=meta)
-            return await self._checked(name, await task.result())
+            return await self._checked(name, await self._awaited(task))
         raw = await self._calls.call(
             "tools/call",
             self._members(name, arguments),
@@ -203,7 +210,7 @@ class Server:
         """
         if self._toolbox.forbids_task(name):
             raise NotSupported(f"tool {name} can't be called as a task", server=self.name)
-        return await TaskHandle.start(
+        task = await TaskHandle.start(
             self._calls,
             self._agreement,
             self._members(name, arguments),
@@ -214,10 +221,14 @@ class Server:
             timeout=timeout,
             meta=meta,
         )
+        task.keeper = self
+        return task
 
     def task(self, task_id: str) -> TaskHandle:
         """Give the handle of a task started earlier, perhaps by another process."""
-        return TaskHandle.resume(self._calls, self._agreement, task_id)
+        task = TaskHandle.resume(self._calls, self._agreement, task_id)
+        task.keeper = self
+        return task
 
     async def list_tasks(self) -> list[Task]:
         """Give the tasks that the server keeps (2025-11-25 only).
@@ -305,7 +316,9 @@ class Server:
         wanted = ChangeFilter(
             tools=tools, prompts=prompts, resources=resources, uris=tuple(uris), task_ids=tuple(task_ids)
         )
-        return self._subscriptions.listen(wanted)
+        listening = self._subscriptions.listen(wanted)
+        listening.keeper = self
+        return listening
 
     async def set_log_level(self, level: LogLevel) -> None:
         """Ask for log lines of this level and above; `connect`'s ``on_log`` hears them.
@@ -421,7 +434,9 @@ class Server:
         except InvalidResult as error:
             raise self._connection.named(error) from None
         if problem is not None:
-            raise InvalidResult(f"tool {name}: {problem.text}", path=problem.path, server=self.name)
+            error = InvalidResult(f"tool {name}: {problem.text}", path=problem.path, server=self.name)
+            error.result = result
+            raise error
 
     async def _learn(self) -> None:
         """List the tools, once for all calls that wait for it. A listing that fails leaves results unchecked."""
@@ -434,7 +449,15 @@ class Server:
                     self._toolbox.filled = True
 
     async def _follow(self, created: Raw) -> Raw:
-        return Raw((await TaskHandle.created(self._calls, self._agreement, created).result()).raw)
+        return Raw((await self._awaited(TaskHandle.created(self._calls, self._agreement, created))).view)
+
+    async def _awaited(self, task: TaskHandle) -> ToolResult:
+        """Wait for a task that the caller did not ask for; when the caller gives up, so does the task."""
+        try:
+            return await task.result()
+        except (asyncio.CancelledError, RequestTimeout):
+            self._connection.background(cancel_quietly(task))
+            raise
 
     def _relisted_headers(
         self, name: str, arguments: Mapping[str, Any] | None

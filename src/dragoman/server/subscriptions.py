@@ -42,6 +42,7 @@ __all__ = ["Listening", "Subscriptions"]
 
 log: Final = logging.getLogger("dragoman")
 
+_UNSUBSCRIBE_SECONDS: Final = 5.0
 _ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
 _MOST_QUEUED: Final = 1024
 _FIRST_PAUSE: Final = 0.1
@@ -97,13 +98,18 @@ class Subscriptions:
             task_ids=wanted.task_ids if offered.tasks is not None else (),
         )
 
-    async def leave(self, listener: Listening) -> None:
-        """Let a listener go; a resource that nobody watches any more is unsubscribed."""
-        if listener not in self._listeners:
-            return
+    def leave(self, listener: Listening) -> list[Task[None]]:
+        """Let a listener go; a resource that nobody watches any more is unsubscribed by the tasks that are given."""
         self._listeners.discard(listener)
+        leaving: list[Task[None]] = []
         while listener.watched:
-            await self._unwatch(listener.watched.pop())
+            uri = listener.watched.pop()
+            self._watched[uri] -= 1
+            if not self._watched[uri]:
+                del self._watched[uri]
+                self.calls.standing.pop(f"resource {uri}", None)
+                leaving.append(self.connection.background(self._unsubscribe(uri)))
+        return leaving
 
     async def _watch(self, uri: str) -> None:
         async with self._subscribing:
@@ -113,18 +119,16 @@ class Subscriptions:
                 self.calls.standing[f"resource {uri}"] = ("resources/subscribe", members)
             self._watched[uri] = self._watched.get(uri, 0) + 1
 
-    async def _unwatch(self, uri: str) -> None:
+    async def _unsubscribe(self, uri: str) -> None:
         async with self._subscribing:
-            self._watched[uri] -= 1
-            if self._watched[uri]:
+            if uri in self._watched:  # somebody else has come meanwhile
                 return
-            del self._watched[uri]
-            self.calls.standing.pop(f"resource {uri}", None)
-            if self.connection.ended is None:
-                try:
-                    await self.calls.simple("resources/unsubscribe", b'"uri":%b' % encode(uri))
-                except DragomanError as error:
-                    log.debug("%s: could not unsubscribe %s (%s)", self.connection.config.name, uri, error.what)
+            try:
+                await self.calls.simple(
+                    "resources/unsubscribe", b'"uri":%b' % encode(uri), timeout=_UNSUBSCRIBE_SECONDS
+                )
+            except DragomanError as error:
+                log.debug("%s: could not unsubscribe %s (%s)", self.connection.config.name, uri, error.what)
 
     def _missed(self) -> None:
         """Tell all that a session was lost, and with it perhaps what changed meanwhile."""
@@ -143,7 +147,9 @@ class Subscriptions:
         if self.agreement.era == "stateless":
             told = msgspec.json.decode(params, type=_Params)
             for listener in list(self._listeners):
-                if listener.subscription_id is not None and listener.subscription_id == told.meta.subscription_id:
+                if listener.subscription_id is not None and str(listener.subscription_id) == str(
+                    told.meta.subscription_id
+                ):
                     listener.heard(method, params, told.notifications)
             return
         change = read_change(method, params)
@@ -165,6 +171,7 @@ class Listening:
         self.honoured = ChangeFilter()
         self.subscription_id: int | None = None
         self.watched: list[str] = []
+        self.keeper: object = None  # what must live as long as this
         self._subscriptions = subscriptions
         self._queue: Queue[Change | _Over] = Queue()
         self._stream: Task[None] | None = None
@@ -227,8 +234,10 @@ class Listening:
         if stream is not None:
             stream.cancel()
             await asyncio.gather(stream, return_exceptions=True)
-        await self._subscriptions.leave(self)
+        leaving = self._subscriptions.leave(self)
         self._finish(None)
+        if leaving:  # a server that does not answer must not hold up the one who leaves
+            await asyncio.wait(leaving, timeout=self._config.shutdown_timeout)
 
     def put(self, change: Change) -> None:
         """Queue an event for the one who iterates."""

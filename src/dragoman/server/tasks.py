@@ -7,6 +7,7 @@ A handle holds only the id; it can be made again in another process. Source: the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final, cast
 
@@ -16,17 +17,17 @@ from dragoman.errors import (
     ConnectionLost,
     DragomanError,
     HttpError,
+    InvalidParams,
     InvalidResult,
     NotSupported,
     OutcomeUnknown,
     RateLimited,
     RequestTimeout,
-    ServerError,
     TaskFailed,
     Unavailable,
 )
 from dragoman.protocol.input_required import InputRequest
-from dragoman.protocol.jsonrpc import INTERNAL_ERROR, encode
+from dragoman.protocol.jsonrpc import encode
 from dragoman.protocol.kept import Kept
 from dragoman.protocol.lifecycle import Agreement
 from dragoman.protocol.results import ToolResult
@@ -49,6 +50,7 @@ class TaskHandle:
         self._answered: set[str] = set()
         self._answers: dict[str, Raw] = {}
         self._new = False
+        self.keeper: object = None  # what must live as long as this
         self._limits: set[asyncio.Timeout] = set()
         self._direct: Raw | None = None
         self.task = task
@@ -128,9 +130,7 @@ class TaskHandle:
             return self.task
         try:
             raw = await self._ask("tasks/get")
-        except ServerError as error:
-            if error.rpc_code == INTERNAL_ERROR:
-                raise
+        except InvalidParams as error:  # -32602, or -32002 as some have it: there is no such task
             raise self._gone("unknown", f"the server does not know it ({error.what})") from error
         self.task = self._calls.read(Task, raw, "the task")
         if self.task.status == "input_required" and self.task.input_requests:
@@ -272,6 +272,12 @@ class TaskHandle:
 
     def _gone(self, status: str, why: str) -> DragomanError:
         return TaskFailed(f"task {self.id}: {why}", task_id=self.id, status=status, server=self._server_name)
+
+
+async def cancel_quietly(task: TaskHandle) -> None:
+    """Ask the server to stop a task whose result nobody wants any more; if it can't be asked, so be it."""
+    with contextlib.suppress(DragomanError):
+        await task.cancel()
 
 
 class _TaskPage(Kept):
