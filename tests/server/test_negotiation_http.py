@@ -148,7 +148,7 @@ REFUSALS = [
         name="redirects elsewhere",
         script=status("308 Moved", Location="http://127.0.0.1:1/mcp"),
         error=HttpError,
-        tells=("another origin", "url"),
+        tells=("another origin", "address"),
     ),
 ]
 
