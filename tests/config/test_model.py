@@ -154,6 +154,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         for value in (0, -1, float("nan"), float("-inf"), "5", None, True)
     ),
     *(({"command": "server", "shutdown_timeout": value}, "shutdown_timeout") for value in (-1, float("nan"), "5")),
+    *(({"command": "server", "max_connections": value}, "max_connections") for value in (0, -5, 1e9, "1")),
     *(({"command": "server", "max_message_bytes": value}, "max_message_bytes") for value in (0, 1023, -5, 1e9, "1")),
     ({"command": "server", "protocol_version": "2020-02-02"}, "protocol_version"),
     ({"command": "server", "protocol_version": 20250618}, "protocol_version"),
@@ -219,6 +220,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert (config.timeout, config.max_timeout, config.connect_timeout, config.probe_timeout) == (60, 3600, 60, 3)
     assert (config.sse_read_timeout, config.shutdown_timeout) == (300, 2)
     assert config.max_message_bytes == DEFAULT_MAX_MESSAGE_BYTES == 134_217_728
+    assert config.max_connections == 100
 
 
 # Targets.

@@ -56,6 +56,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     - ``shutdown_timeout``: how long a process has after its stdin closed, and again after SIGTERM.
     - ``protocol_version`` pins one revision; ``era`` pins an era.
     - ``max_message_bytes`` bounds one message from the server.
+    - ``max_connections``: so many requests an HTTP server gets at once; others wait.
     - ``inherit_env`` passes this process's whole environment on to a stdio server; otherwise only the few variables
       that programs need to start (``PATH``, ``HOME`` …).
 
@@ -85,6 +86,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     protocol_version: str | None = None
     era: Literal["handshake", "stateless"] | None = None
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
+    max_connections: int = 100
     validate_results: bool = True
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -156,6 +158,8 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
             self._fail("shutdown_timeout", "must be 0 seconds or more")
         if self.max_message_bytes < _SMALLEST_BOUND:
             self._fail("max_message_bytes", f"must be at least {_SMALLEST_BOUND} bytes")
+        if self.max_connections < 1:
+            self._fail("max_connections", "must be at least 1")
 
     def _check_version(self) -> None:
         pin = self.protocol_version

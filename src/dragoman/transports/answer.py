@@ -6,6 +6,7 @@ Made by ``pool.py`` or ``proxied.py``, read by the transports. It does not know 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
@@ -16,10 +17,17 @@ from dragoman.errors import DragomanError, MessageTooLarge
 from dragoman.transports.faults import FAULTS, Faults
 from dragoman.transports.network import Headers
 
-__all__ = ["Answer", "Content", "Holder", "Lingering", "Received"]
+__all__ = ["KEEP_ALIVE", "Answer", "Content", "Holder", "Lingering", "Received"]
+
+KEEP_ALIVE: Final = 4.0
+"""Seconds that an idle connection is used again: less than servers keep theirs (5 s is usual), so that a request seldom
+meets a connection that is just being closed, whose fate nobody could tell."""
 
 LINGER: Final = 1.0
 """Seconds that an event stream may take to end after its answer, to save the connection for the next request."""
+
+PATIENCE: Final = 1.0
+"""Seconds that the body of a refusal, which is only for telling people, may take."""
 
 
 class Holder(Protocol):
@@ -123,13 +131,13 @@ class Answer:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def beginning(self, limit: int) -> bytes:
-        """Give the body's first bytes, about ``limit`` at most, of whatever came; for telling people."""
+        """Give the body's first bytes, about ``limit`` at most, of what comes within `PATIENCE`; for telling people."""
         begin = bytearray()
-        while not self.ended and len(begin) < limit:
-            try:
-                begin += await self.chunk()
-            except DragomanError:  # the status is what matters, and it is known
-                break
+        # The status is what matters, and it is known: a body that breaks, or does not end, must not hide it.
+        with contextlib.suppress(DragomanError, TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while not self.ended and len(begin) < limit:
+                    begin += await self.chunk()
         self.close()
         return bytes(begin[:limit])
 

@@ -280,9 +280,11 @@ class HttpConnection(asyncio.BufferedProtocol):
         return self._complete and self._transport is not None and not self._transport.is_closing()
 
     @property
-    def socket(self) -> object:
-        """The socket below; None once it is closed."""
-        return None if self._transport is None else self._transport.get_extra_info("socket")
+    def descriptor(self) -> int:
+        """The number of the socket below; negative once it is closed."""
+        # Event loops show sockets of different kinds, which have only this in common.
+        found = None if self._transport is None else self._transport.get_extra_info("socket")
+        return -1 if found is None else found.fileno()
 
     async def exchange(self, begin: bytes, body: bytes, silence: float | None) -> tuple[AnswerHead, Body]:
         """Write a request and give its answer's head, and the body to come.

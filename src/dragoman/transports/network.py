@@ -106,6 +106,10 @@ def _address(url: str) -> Address:
         raise ValueError("its scheme is none of http, https, ws and wss")
     if not host or _UNSAFE.search(host) or " " in host:
         raise ValueError("it names no host")
+    if not host.isascii():
+        from yarl import URL  # it knows the rules of international names, and is seldom needed
+
+        host = URL.build(scheme="http", host=host).raw_host or ""
     shown = f"[{host}]" if ":" in host else host
     authority = shown if port in (None, _PORTS[parts.scheme]) else f"{shown}:{port}"
     target = quote(parts.path or "/", safe="%/:@!$&'()*+,;=~")

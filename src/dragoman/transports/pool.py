@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import select
 import socket
 import ssl
-from asyncio.trsock import TransportSocket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Final, Protocol
 from urllib.parse import urlsplit
@@ -20,23 +20,23 @@ from urllib.parse import urlsplit
 from msgspec import structs
 
 from dragoman.config.model import ServerConfig
-from dragoman.transports.answer import Answer, Lingering, Received
+from dragoman.transports.answer import KEEP_ALIVE, Answer, Lingering, Received
 from dragoman.transports.cookies import Cookies
 from dragoman.transports.faults import FAULTS, Faults
 from dragoman.transports.http1 import HttpConnection
 from dragoman.transports.network import Address, proxy_for, tls_context
 from dragoman.transports.request import Head, Request
+from dragoman.transports.turns import Turns
 
-__all__ = ["KEEP_ALIVE", "DirectPool", "Pool", "open_pool"]
-
-KEEP_ALIVE: Final = 4.0
-"""Seconds that an idle connection is used again: less than servers keep theirs (5 s is usual), so that a request seldom
-meets a connection that is just being closed, whose fate nobody could tell."""
+__all__ = ["DirectPool", "Pool", "open_pool"]
 
 _NEXT_ADDRESS: Final = 0.25
 """Seconds until a host's next address is tried beside the one that does not answer (RFC 8305)."""
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+_NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class Pool(Protocol):
@@ -100,6 +100,9 @@ class DirectPool:
         self._open: set[HttpConnection] = set()
         self._idle: list[HttpConnection] = []
         self._sweeper: asyncio.TimerHandle | None = None
+        self._turns = Turns(config.max_connections)
+        self._serving: set[HttpConnection] = set()
+        self._starved: list[asyncio.Future[None]] = []
 
     def stands(self) -> None:
         """See `Pool`."""
@@ -118,7 +121,7 @@ class DirectPool:
             raise self._faults.unreachable()
         if cookie := self._cookies.header(request.target):
             request = structs.replace(request, fields={**(request.fields or {}), "Cookie": cookie})
-        connection = self._waiting() or await self._connect()
+        connection = await self._connection(request)
         try:
             head, body = await connection.exchange(request.begin(), request.body or b"", request.silence)
         except FAULTS as error:
@@ -128,23 +131,44 @@ class DirectPool:
         received = Received(head.status, head.reason, head.headers, body)
         return Answer(received, connection, request.label, self._faults, self._lingering)
 
+    async def _connection(self, request: Request) -> HttpConnection:
+        """Give a connection; a request that may be held waits its turn for it."""
+        if request.on_held is None:
+            return self._waiting() or await self._connect(None)
+        await self._turns.take(request.on_held)
+        try:
+            connection = self._waiting() or await self._connect(request.on_held)
+        except BaseException:
+            self._turns.give()
+            raise
+        self._serving.add(connection)
+        return connection
+
     def _waiting(self) -> HttpConnection | None:
         """Give an idle connection that the server has not closed meanwhile, the one that served last."""
         oldest = self._loop.time() - KEEP_ALIVE
         while self._idle:
             connection = self._idle.pop()
-            if connection.usable and connection.idle_since > oldest and not _has_news(connection.socket):
+            if connection.usable and connection.idle_since > oldest and not _has_news(connection.descriptor):
                 return connection
             connection.close()
         return None
 
-    async def _connect(self) -> HttpConnection:
+    async def _connect(self, on_held: Callable[[bool], None] | None) -> HttpConnection:
+        """Open a connection. Where the process has no descriptor left, it waits until one of ours ends."""
+        if self._faults.closed:
+            raise self._faults.unreachable()
         try:
             async with asyncio.timeout(self._patience):
-                connected = await self._connected_socket()
-                _, connection = await self._loop.create_connection(
-                    self._new, sock=connected, ssl=self._tls, server_hostname=self._tls_name
-                )
+                while True:
+                    try:
+                        connection = await self._opened()
+                        break
+                    except OSError as error:
+                        if error.errno not in _NO_DESCRIPTOR or not self._open:
+                            raise
+                    if (connection := await self._another(on_held)) is not None:
+                        return connection
         except FAULTS as error:
             raise self._faults.unreachable(error) from error
         if self._faults.closed:
@@ -152,6 +176,27 @@ class DirectPool:
             raise self._faults.unreachable()
         self._open.add(connection)
         return connection
+
+    async def _opened(self) -> HttpConnection:
+        connected = await self._connected_socket()
+        _, connection = await self._loop.create_connection(
+            self._new, sock=connected, ssl=self._tls, server_hostname=self._tls_name
+        )
+        return connection
+
+    async def _another(self, on_held: Callable[[bool], None] | None) -> HttpConnection | None:
+        """Wait until a connection is free, and give it; None if one has ended, so that there is room for another."""
+        if on_held is not None:
+            on_held(True)
+        change = self._loop.create_future()
+        self._starved.append(change)
+        try:
+            await change
+        finally:
+            self._starved.remove(change)
+        if on_held is not None:
+            on_held(False)
+        return self._waiting()
 
     async def _connected_socket(self) -> socket.socket:
         """Connect to the host's first address that answers; asyncio's own way loses a socket when it is cancelled."""
@@ -172,6 +217,7 @@ class DirectPool:
             return
         connection.idle_since = self._loop.time()
         self._idle.append(connection)
+        self._freed(connection)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(KEEP_ALIVE, self._sweep)
 
@@ -179,6 +225,17 @@ class DirectPool:
         self._open.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
+        self._freed(connection)
+
+    def _freed(self, connection: HttpConnection) -> None:
+        """Let the next request have its turn."""
+        if connection in self._serving:
+            self._serving.discard(connection)
+            self._turns.give()
+        for change in self._starved:
+            if not change.done():
+                change.set_result(None)
+                break
 
     def _sweep(self) -> None:
         """Close what has been idle for too long."""
@@ -205,15 +262,15 @@ class DirectPool:
             await asyncio.sleep(0)
 
 
-def _has_news(waiting: object) -> bool:
+def _has_news(descriptor: int) -> bool:
     """Whether something waits to be read where nothing is due: the server has closed, and the loop was too busy to see.
 
     Writing to it now would lose the request with its fate unknown.
     """
-    if not isinstance(waiting, socket.socket | TransportSocket) or not hasattr(select, "poll"):
+    if descriptor < 0 or not hasattr(select, "poll"):
         return False
     poller = select.poll()
-    poller.register(waiting.fileno(), select.POLLIN)
+    poller.register(descriptor, select.POLLIN)
     return bool(poller.poll(0))
 
 

@@ -17,7 +17,7 @@ from yarl import URL
 
 from dragoman.config.model import ServerConfig, redact_url
 from dragoman.errors import ConfigError, DragomanError, HandshakeFailed, HttpError
-from dragoman.transports.answer import Answer, Lingering, Received
+from dragoman.transports.answer import KEEP_ALIVE, Answer, Lingering, Received
 from dragoman.transports.cookies import Cookies
 from dragoman.transports.faults import BrokenOffError, DisconnectedError, Faults, NotHttpError, ProxyError
 from dragoman.transports.network import Address, tls_context
@@ -35,7 +35,6 @@ _UNSENT: Final = (
     aiohttp.ConnectionTimeoutError,
     aiohttp.InvalidURL,
 )
-_KEEP_ALIVE: Final = 4.0
 _BUFFER_BYTES: Final = 256 * 1024
 _LARGE_BODY: Final = 1024 * 1024
 
@@ -78,7 +77,7 @@ class ProxiedPool:
         self._target = address.target
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=config.connect_timeout)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[_no_redirects()],
