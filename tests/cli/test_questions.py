@@ -213,3 +213,37 @@ def test_a_word_that_is_no_option_is_told_with_what_is() -> None:
         terminal.expect("cancel (c): ")
         terminal.type("n\n")
         assert terminal.finish() != 0 or "Kept" in terminal.text
+
+
+def test_a_long_form_tells_where_one_is_and_answers_can_be_taken_back() -> None:
+    """An optional field is left out again then; one that is needed can't be."""
+    with Terminal(["call", "fill", "-s", ODD], columns=120) as terminal:
+        terminal.expect("/clear forgets it")
+        terminal.expect("1 of 8 · Your name: ")
+        terminal.type("/clear\n")
+        terminal.expect("That is needed.")
+        terminal.type("Ada\n36\n\n\n\nred\n\nolives\n")
+        terminal.expect("cancel (c): ")
+        terminal.type("edit\n")
+        terminal.type("\n")
+        terminal.expect("2 of 8 · age (an integer, 18 to 120, may be left out) [36]: ")
+        terminal.type("/clear\n\n\n\n\n\n\n")
+        terminal.expect("cancel (c): ")
+        terminal.type("y\n")
+        told = answered(terminal)
+    assert told["action"] == "accept"
+    assert set(told["content"]) == {"name", "day", "sure", "colour", "size", "toppings"}
+
+
+def test_questions_fit_a_narrow_terminal() -> None:
+    """Words stay whole, and so does the host of an address."""
+    url = "http://user:password-x@evil.example/" + "x" * 60
+    with Terminal(["call", "visit", f"url={url}", "--no-check", "-s", ODD], columns=36) as terminal:
+        text = terminal.expect("cancel (c): ")
+        terminal.type("d\n")
+        terminal.finish()
+    lines = text.splitlines()
+    start = next(line for line in lines if "user:pass" in line)
+    assert start == "  http://user:password-x@"
+    assert any(line.startswith("  evil.example/") for line in lines)
+    assert [line for line in lines if len(line) > 36 and "xxx" not in line] == []

@@ -35,6 +35,19 @@ def test_a_table_fits_the_terminal(columns: int) -> None:
     assert max(map(len, table)) <= columns
 
 
+def test_a_narrow_terminal_stacks_the_entries() -> None:
+    """Names and words stay whole where columns would break them."""
+    lines = shown("tools", "-s", NOTES, columns=40).text.splitlines()
+    assert lines[:2] == ["add_note", "  title text [tags]"]
+    assert "delete_note" in lines
+
+
+def test_instructions_are_broken_between_words() -> None:
+    """As everything that is read."""
+    text = shown("info", "-s", CLOCK, columns=40).text
+    assert "  Tells the time, counts down, draws a\n  clock face and rings." in text
+
+
 def test_one_tool_is_a_page() -> None:
     """Title, description, arguments with types, hints and result."""
     text = shown("tools", "add_note", "-s", NOTES).text

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from dragoman.cli.coercion import nearest
 from dragoman.cli.listings import Column, show_facts, show_table
-from dragoman.cli.plain import gist, one_line, safe, shortened
+from dragoman.cli.plain import gist, one_line, shortened, wrapped
 from dragoman.cli.schemas import Schema, as_schema, described, properties, required
 from dragoman.cli.screen import Screen
 from dragoman.errors import DragomanError, InvalidParams, MethodNotFound, ServerError, UsageError
@@ -118,7 +118,7 @@ def show_opening(screen: Screen, server: Server) -> None:
     if server.instructions:
         screen.print_styled(screen.style("instructions", "dim") if screen.is_terminal else _plain_text(server))
         if screen.is_terminal:
-            screen.print("\n".join(f"  {line}" for line in server.instructions.strip().splitlines()))
+            screen.print("\n".join(wrapped(server.instructions.strip(), screen.width, "  ")))
 
 
 def _plain_text(server: Server) -> str:
@@ -160,7 +160,7 @@ def show_tool(screen: Screen, tool: Tool) -> None:
     title = tool.title or (tool.annotations.title if tool.annotations else None)
     screen.print_styled(screen.style(one_line(tool.name), "bold") + (f"  {one_line(title)}" if title else ""))
     if tool.description:
-        screen.print_styled(safe(tool.description.strip()))
+        screen.print("\n".join(wrapped(tool.description.strip(), screen.width)))
     rows = [
         (name, kind, "" if needed else _default_text(entry), str(entry.get("description") or ""))
         for name, entry, kind, needed in _arguments(schema)

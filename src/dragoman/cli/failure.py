@@ -10,6 +10,7 @@ from dragoman.cli.exit_codes import BUG, INTERRUPTED, NOBODY_READS, OUTPUT_LOST,
 from dragoman.cli.plain import one_line, safe
 from dragoman.cli.screen import OutputLost, Screen, drop_output
 from dragoman.errors import (
+    CommandNotFound,
     ConfigError,
     DragomanError,
     HttpError,
@@ -63,7 +64,7 @@ def report(screen: Screen, error: DragomanError, *, debug: bool = False) -> None
     if debug and not isinstance(error, UsageError | ConfigError):
         screen.complain(screen.err_style(_trace(error, chain=False), "dim"))
     place = f"{one_line(error.server)}: " if error.server else ""
-    what = _without_body(error, one_line(error.what[:_LONGEST_WHAT])).rstrip(".")
+    what = _told(error).rstrip(".")
     hint = one_line(_hint(error))
     _complain(screen, f"{place}{what}. {hint}".rstrip())
     for line in _details(error):
@@ -117,8 +118,11 @@ def _hint(error: DragomanError) -> str:
             return error.hint
 
 
-def _without_body(error: DragomanError, what: str) -> str:
-    """Leave out the beginning of the body that the text ends with: the body stands below."""
+def _told(error: DragomanError) -> str:
+    """Tell what happened, without the search path, which all know, and without the body, which stands below."""
+    what = one_line(error.what[:_LONGEST_WHAT])
+    if isinstance(error, CommandNotFound):
+        return what.partition(" on PATH (")[0] + " on PATH" if " on PATH (" in what else what
     body = one_line(error.body)[:_LONGEST_SAME] if isinstance(error, HttpError) else ""
     return what.partition(f": {body}")[0] if body else what
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from dragoman.cli.plain import one_line, shortened
+from dragoman.cli.plain import one_line, shortened, wrapped
 from dragoman.cli.screen import Screen
 
 __all__ = ["Column", "show_facts", "show_table"]
 
 _LONGEST_CELL: Final = 240
 _LONGEST_WHOLE: Final = 36
+_NARROW: Final = 60
 
 
 class Column(NamedTuple):
@@ -28,9 +29,12 @@ def show_table(screen: Screen, columns: Sequence[Column], rows: Sequence[Sequenc
         for row in rows:
             screen.print("\t".join(one_line(cell) for cell in row))
         return
-    if rows:
+    if rows and screen.width < _NARROW:
+        _stack(screen, columns, rows)
+    elif rows:
         _draw(screen, columns, rows)
-    screen.print_styled(screen.style(footer, "dim"))
+    for line in wrapped(footer, screen.width) or [""]:
+        screen.print_styled(screen.style(line, "dim"))
 
 
 def show_facts(screen: Screen, facts: Sequence[tuple[str, str]]) -> None:
@@ -41,6 +45,15 @@ def show_facts(screen: Screen, facts: Sequence[tuple[str, str]]) -> None:
             screen.print(f"{name}\t{one_line(value)}")
         return
     _draw(screen, (Column("", "dim"), Column("", wide=True)), told, heads=False)
+
+
+def _stack(screen: Screen, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """Show each entry in lines of its own, where columns would be too narrow to be read."""
+    for row in rows:
+        for place, (column, cell) in enumerate(zip(columns, row, strict=True)):
+            told = shortened(cell, _LONGEST_CELL)
+            for line in wrapped(told, screen.width, "  " if place else "", cut=True):
+                screen.print_styled(screen.style(line, column.style) if column.style else line)
 
 
 def _draw(screen: Screen, columns: Sequence[Column], rows: Sequence[Sequence[str]], *, heads: bool = True) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["gist", "one_line", "safe", "safe_json", "shortened", "size_text"]
+__all__ = ["gist", "one_line", "safe", "safe_json", "shortened", "size_text", "wrapped"]
 
 #: Control characters but tab and newline; bidirectional overrides; invisible tags; halves of characters.
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]")
 _SPACES: Final = re.compile(r"\s+")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9*`(])")
 _KILO: Final = 1000
+_NARROWEST: Final = 16
 
 
 def safe(text: str) -> str:
@@ -43,6 +44,30 @@ def shortened(text: str, limit: int) -> str:
     head = line[: limit - 1]
     cut = head.rfind(" ", limit // 2)
     return (head if cut < 0 else head[:cut]).rstrip(" ,;:.") + "…"
+
+
+def wrapped(text: str, width: int, indent: str = "", *, cut: bool = False) -> list[str]:
+    """Give the lines of a text, indented and broken between words to fit ``width`` columns.
+
+    A word that is too long stands alone, unless ``cut`` says to break it: an address must stay whole.
+    """
+    import textwrap
+
+    lines: list[str] = []
+    for line in text.splitlines():
+        if len(indent) + len(line) <= width:
+            lines.append(indent + line)
+        else:
+            room = max(width, len(indent) + _NARROWEST)
+            lines += textwrap.wrap(
+                line,
+                room,
+                initial_indent=indent,
+                subsequent_indent=indent,
+                break_long_words=cut,
+                break_on_hyphens=False,
+            )
+    return lines
 
 
 def size_text(count: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from dragoman.cli.coercion import Misfit
 from dragoman.cli.forms import Field, fields_of
 from dragoman.cli.keyboard import Keyboard
-from dragoman.cli.plain import one_line, safe
+from dragoman.cli.plain import one_line, safe, wrapped
 from dragoman.cli.schemas import Json
 from dragoman.cli.screen import Screen
 from dragoman.cli.visits import Visit, examined
@@ -25,6 +25,8 @@ __all__ = ["answer"]
 
 _DECLINE: Final = "/decline"
 _CANCEL: Final = "/cancel"
+_CLEAR: Final = "/clear"
+_SHORT: Final = 3
 
 
 class _Option(NamedTuple):
@@ -76,18 +78,23 @@ class _Questions:
         self._head(f"{one_line(server)} asks", request.message)
         fields = fields_of(request.requested_schema or {})
         if fields:
-            self._screen.complain(self._style(f"  ({_DECLINE} says no, {_CANCEL} or Ctrl-D puts it off)", "dim"))
+            self._note(f"({_DECLINE} says no, {_CANCEL} or Ctrl-D puts it off)", "dim")
+        if any(not field.required for field in fields):
+            self._note(
+                f"(an empty line takes what stands in brackets, or leaves the field out; {_CLEAR} forgets it)", "dim"
+            )
         answers: dict[str, Any] = {}
         while True:
-            for field in fields:
-                value = await self._field(field, answers.get(field.name, field.default))
+            for number, field in enumerate(fields, start=1):
+                place = f"{number} of {len(fields)} · " if len(fields) > _SHORT else ""
+                value = await self._field(field, answers.get(field.name, field.default), place)
                 if value is None:
                     answers.pop(field.name, None)
                 else:
                     answers[field.name] = value
             problem = _problem(request.requested_schema, answers)
             if problem:
-                self._screen.complain(self._style(f"  That does not fit yet: {problem}.", "red"))
+                self._note(f"That does not fit yet: {problem}.", "red")
             elif await self._review(server, fields, answers):
                 return ElicitationResult("accept", answers)
 
@@ -95,12 +102,15 @@ class _Questions:
         """Show the address with its host marked, and open it only if the person says so."""
         self._head(f"{one_line(server)} wants you to visit a page", request.message)
         visit = examined(request.url or "")
-        marked = safe(visit.before) + self._style(visit.host, "bold", "yellow") + safe(visit.after)
-        self._screen.complain(f"\n  {marked}\n")
-        if visit.host:
-            self._screen.complain(f"  {self._style('Host:', 'dim')} {self._style(visit.host, 'bold')}")
+        before, host = safe(visit.before), safe(visit.host)
+        if _breaks(len(before) + 2, len(host), self._screen.err_width):
+            before += "\n  "
+        self._screen.complain(f"\n  {before}{self._style(host, 'bold', 'yellow')}{safe(visit.after)}\n")
+        if host:
+            gap = "\n  " if _breaks(len("  Host: "), len(host), self._screen.err_width) else " "
+            self._screen.complain(f"  {self._style('Host:', 'dim')}{gap}{self._style(host, 'bold')}")
         for warning in visit.warnings:
-            self._screen.complain(self._style(f"  Careful: {warning}.", "red"))
+            self._note(f"Careful: {warning}.", "red")
         return await self._consent(request, visit)
 
     async def _consent(self, request: ElicitationRequest, visit: Visit) -> ElicitationResult:
@@ -110,45 +120,58 @@ class _Questions:
                 case "open":
                     if await asyncio.to_thread(webbrowser.open, request.url or ""):
                         return ElicitationResult("accept")
-                    self._screen.complain(self._style("  No browser could be started: open it by hand.", "red"))
+                    self._note("No browser could be started: open it by hand.", "red")
                 case "visited":
                     return ElicitationResult("accept")
                 case _:
                     return ElicitationResult("decline")
 
     def _head(self, title: str, message: str) -> None:
-        self._screen.complain(f"{self._style('?', 'cyan', 'bold')} {self._style(title, 'bold')}")
-        for line in safe(message).strip().splitlines():
-            self._screen.complain(f"  {line}")
+        first, *rest = wrapped(f"? {title}", self._screen.err_width)
+        self._screen.complain(self._style("?", "cyan", "bold") + self._style(first.removeprefix("?"), "bold"))
+        for line in rest:
+            self._screen.complain(self._style(f"  {line}", "bold"))
+        for line in wrapped(safe(message).strip(), self._screen.err_width, "  "):
+            self._screen.complain(line)
 
-    async def _field(self, field: Field, default: Json) -> Json:
+    def _note(self, text: str, colour: str) -> None:
+        """Say something below the question, broken between words."""
+        for line in wrapped(safe(text), self._screen.err_width, "  "):
+            self._screen.complain(self._style(line, colour))
+
+    async def _field(self, field: Field, default: Json, place: str) -> Json:
         """Ask one field until the answer fits; None leaves it out."""
         if field.description:
-            self._screen.complain(self._style(f"  {one_line(field.description)}", "dim"))
+            self._note(one_line(field.description), "dim")
         for number, choice in enumerate(field.choices, start=1):
             self._screen.complain(f"  {self._style(f'{number:3})', 'dim')} {one_line(choice.title)}")
         while True:
-            text = await self._ask(self._prompt(field, default))
+            text = await self._ask(self._prompt(field, default, place))
             if text.strip() == _DECLINE:
                 raise _Ended(ElicitationResult("decline"))
+            if text.strip() == _CLEAR and not field.required:
+                return field.default
             if not text.strip() and (default is not None or not field.required):
                 return default
             try:
-                if not text.strip():
+                if text.strip() in ("", _CLEAR):
                     raise Misfit("is needed")
                 return field.read(text)
             except Misfit as misfit:
                 told = str(misfit).partition(", not ")[0]
-                self._screen.complain(self._style(f"  That {told}.", "red"))
+                self._note(f"That {told}.", "red")
 
-    def _prompt(self, field: Field, default: Json) -> str:
+    def _prompt(self, field: Field, default: Json, place: str) -> str:
         title = self._style(one_line(field.title), "cyan")
         notes = [one_line(field.kind)] if field.kind else []
         if not field.required:
             notes.append("may be left out")
-        told = self._style(f" ({', '.join(notes)})", "dim") if notes else ""
+        told = f" ({', '.join(notes)})" if notes else ""
         shown = f" [{one_line(field.shown(default))}]" if default is not None else ""
-        return f"  {title}{told}{shown}: "
+        if len(f"  {place}{one_line(field.title)}{told}{shown}: ") > self._screen.err_width:
+            self._note(told.strip(), "dim")
+            told = ""
+        return f"  {self._style(place, 'dim')}{title}{self._style(told, 'dim')}{shown}: "
 
     async def _review(self, server: str, fields: list[Field], answers: dict[str, Any]) -> bool:
         """Show what would be sent; True to send it, False to go through it again."""
@@ -169,14 +192,17 @@ class _Questions:
         """Ask until one of the options is named, whole or by its letter: nothing is guessed from a beginning."""
         told = question + ", ".join(option.told for option in options)
         while True:
-            word = (await self._ask(f"  {self._style(told, 'cyan')}: ")).strip().lower().removeprefix("/")
+            *above, last = wrapped(told, self._screen.err_width - len(": "), "  ")
+            for line in above:
+                self._screen.complain(self._style(line, "cyan"))
+            word = (await self._ask(f"{self._style(last, 'cyan')}: ")).strip().lower().removeprefix("/")
             name = next((option.name for option in options if word in option.words), "")
             if name == "cancel":
                 raise _Ended(ElicitationResult("cancel"))
             if name:
                 return name
             accepted = ", ".join(f"{option.name} or {option.name[0]}" for option in options)
-            self._screen.complain(self._style(f"  Nothing is done yet. Type one of these: {accepted}.", "red"))
+            self._note(f"Nothing is done yet. Type one of these: {accepted}.", "red")
 
     async def _ask(self, prompt: str) -> str:
         self._screen.ask(prompt)
@@ -187,6 +213,11 @@ class _Questions:
         if text is None or text.strip() == _CANCEL:
             raise _Ended(ElicitationResult("cancel"))
         return text
+
+
+def _breaks(start: int, length: int, width: int) -> bool:
+    """Whether a word that begins in this column would be broken by the terminal, and would not on a line of its own."""
+    return start % width + length > width >= length + len("  ")
 
 
 def _problem(schema: dict[str, Any] | None, answers: dict[str, Any]) -> str:

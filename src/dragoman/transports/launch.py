@@ -136,7 +136,7 @@ def _program(config: ServerConfig, search: str, cwd: Path | None) -> Path:
     for path in places:
         _check_program(config, path)
     hint = _install_hint(command, search)
-    raise CommandNotFound(f"command {command!r} is nowhere on PATH", server=config.name, hint=hint)
+    raise CommandNotFound(f"command {command!r} is nowhere on PATH ({search})", server=config.name, hint=hint)
 
 
 def _check_program(config: ServerConfig, path: Path) -> None:
