@@ -103,6 +103,17 @@ def test_a_tool_that_becomes_a_task_is_waited_for() -> None:
     assert run("call", "timer", "seconds=0.2", "-s", CLOCK).out == "0.2 s are over.\n"
 
 
+def test_a_task_that_takes_too_long_is_told_with_the_setting_that_bounds_it() -> None:
+    """Which is not --timeout."""
+    from tests.cli.program import CLOCK
+
+    done = run("call", "timer", "seconds=9", "--timeout", "0.2", "--set", "max_timeout=0.4", "-s", CLOCK)
+    assert done.status == 4
+    assert (
+        "within 0.4 s. Give it more time with --set max_timeout=SECONDS (--timeout does not bound a task)" in done.err
+    )
+
+
 def test_a_number_too_large_for_the_wire_is_told() -> None:
     """Never a traceback."""
     done = run("call", "types", f"count={10**30}", "-s", ODD)
