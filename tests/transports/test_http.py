@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import uvloop
 
 from dragoman.config.model import ServerConfig
 from dragoman.errors import ConnectionClosed, ConnectionLost, MessageTooLarge
@@ -26,6 +27,10 @@ from dragoman.transports.network import Address
 from dragoman.transports.proxied import ProxiedPool
 from tests.servers.http_faults import Visit, serving
 from tests.transports.exchanges import HANDSHAKE, STATELESS, ExchangeInbox, initialize, notification, request
+from tests.transports.started import run_on
+
+#: The first loop of uvloop opens a descriptor that stays.
+uvloop.new_event_loop().close()
 
 
 def by_aiohttp(config: ServerConfig, address: Address) -> ProxiedPool:
@@ -400,8 +405,14 @@ async def test_many_calls_at_once_each_get_their_answer(way: str) -> None:
 
 
 @pytest.mark.may_block
-async def test_a_connection_that_the_server_closed_meanwhile_is_not_used() -> None:
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_connection_that_the_server_closed_meanwhile_is_not_used(new_loop: Any) -> None:
     """Even when the loop was too busy to see it: no request is lost to a connection that is dead already."""
+    run_on(new_loop(), meet_closed_connections())
+
+
+async def meet_closed_connections() -> None:
+    """Ask a server that closes after each answer, with a loop that is busy meanwhile."""
     body = b'{"jsonrpc":"2.0","id":1,"result":{}}'
 
     def serve(listening: socket.socket) -> None:

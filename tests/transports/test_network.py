@@ -67,6 +67,8 @@ async def echo(visit: Visit) -> None:
         ("http://[::1]:80/", "http://[::1]", "/"),
         ("wss://host/ws", "https://host", "/ws"),
         ("http://u:p@host//x", "http://host", "//x"),
+        ("https://Bücher.example:444/ü", "https://xn--bcher-kva.example:444", "/%C3%BC"),
+        ("http://例え。テスト/", "http://xn--r8jz45g.xn--zckzah", "/"),
     ],
 )
 def test_an_address_is_taken_apart(url: str, origin: str, target: str) -> None:
@@ -208,7 +210,7 @@ async def test_a_server_that_speaks_no_tls_is_told() -> None:
 
     async with await asyncio.start_server(plain, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(CannotConnect, match="can't be reached"):
+        with pytest.raises(CannotConnect, match="speaks no TLS"):
             await talk(ServerConfig(url=f"https://127.0.0.1:{port}/"))
 
 

@@ -20,6 +20,7 @@ from dragoman.errors import InvalidArguments, ProtocolError
 
 __all__ = [
     "PARAMETER_PREFIX",
+    "TOKEN",
     "ParameterHeader",
     "decode_value",
     "encode_value",
@@ -30,11 +31,13 @@ __all__ = [
 
 PARAMETER_PREFIX: Final = "Mcp-Param-"
 
+TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""A header's name (RFC 9110 section 5.6.2)."""
+
 _ANNOTATION: Final = "x-mcp-header"
 _TYPES: Final = frozenset({"integer", "string", "boolean"})
 _LARGEST_INTEGER: Final = 2**53 - 1
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _PLAIN: Final = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?")
 _ENCODED: Final = re.compile(r"=\?base64\?(.*)\?=", re.DOTALL)
 
@@ -158,7 +161,7 @@ def _checked(path: _Path | None, part: dict[str, Any]) -> str:
         raise _invalid(path, "is no string")
     if not value:
         raise _invalid(path, "is empty")
-    if not _TOKEN.fullmatch(value):
+    if not TOKEN.fullmatch(value):
         raise _invalid(path, f"{value[:100]!a} can't be part of a header's name")
     kind: object = part.get("type")
     if not isinstance(kind, str) or kind not in _TYPES:

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from dragoman.config.model import ServerConfig, redact_url
 from dragoman.errors import ConfigError
+from dragoman.protocol.headers import TOKEN
 from dragoman.version import VERSION
 
 __all__ = ["Address", "Headers", "address_of", "configured_headers", "proxy_for", "tls_context"]
@@ -28,7 +29,6 @@ log: Final = logging.getLogger("dragoman")
 
 _PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _SECURE: Final = {"ws": "http", "wss": "https"}
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _UNSAFE: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 # Sending these twice, or with another value, would break the request or the protocol.
@@ -134,7 +134,7 @@ def configured_headers(config: ServerConfig, address: Address, *, settled: Colle
     headers: dict[str, str] = {}
     for name, value in config.headers.items():
         lower = name.lower()
-        if not _TOKEN.fullmatch(name):
+        if not TOKEN.fullmatch(name):
             raise ConfigError(f"headers: {name!a} is not a header's name", server=config.name)
         if _UNSAFE.search(value) or value != value.strip():
             problem = "has a line break, a control character or a blank at its begin or end"
