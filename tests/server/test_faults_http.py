@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -179,6 +180,18 @@ def elsewhere() -> Script:
     return script
 
 
+async def endless_refusal(visit: Visit) -> None:
+    """Refuse with a status, and never end the body."""
+    await visit.head(status="500 Oh No", kind="text/plain", headers={"Content-Length": "1000"})
+    await visit.write(b"out of ink")
+    await visit.hang()
+
+
+async def truncated_packing(visit: Visit) -> None:
+    """Give all the bytes that were promised, of a packed body whose own end is missing."""
+    await visit.answer(gzip.compress(said(visit, "half"))[:-6], headers={"Content-Encoding": "gzip"})
+
+
 async def surplus(visit: Visit) -> None:
     """Send an answer and the begin of another with it, whose rest comes with the next request."""
     whole = said(visit, "mine")
@@ -230,6 +243,7 @@ FAULTS = [
     Fault(name="reset mid-answer", script=reset_mid_answer, error=OutcomeUnknown, tells=("tools/call",)),
     Fault(name="truncated body", script=truncated, error=OutcomeUnknown, tells=("tools/call",)),
     Fault(name="truncated chunk", script=truncated_chunks, error=OutcomeUnknown, tells=("tools/call",)),
+    Fault(name="truncated packing", script=truncated_packing, error=OutcomeUnknown, tells=("tools/call",)),
     Fault(name="reset mid-SSE", script=reset_mid_stream, error=OutcomeUnknown, tells=("tools/call",)),
     Fault(name="half an event", script=half_an_event, error=OutcomeUnknown, tells=("ended without an answer",)),
     Fault(
@@ -289,6 +303,14 @@ FAULTS = [
         has={"status": 429, "retry_after": 7.0},
     ),
     Fault(name="500", script=status("500 Oh No"), error=HttpError, tells=("500", "Oh No"), has={"status": 500}),
+    Fault(
+        name="500 without an end",
+        script=endless_refusal,
+        settings={"timeout": 5},
+        error=HttpError,
+        tells=("500", "Oh No", "out of ink"),
+        has={"status": 500},
+    ),
     Fault(
         name="503",
         script=status("503 Service Unavailable", Retry_After="120"),
