@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import click
 import pytest
@@ -91,3 +92,11 @@ def test_a_traceback_comes_with_debug_only() -> None:
 def test_a_plain_slip_has_no_traceback() -> None:
     """The sentence tells it all, with --debug too."""
     assert "Traceback" not in run("info", "-s", "no-such-program-anywhere", "--debug").err
+
+
+def test_a_module_in_the_working_directory_is_not_run(tmp_path: Path) -> None:
+    """Even where `python -m` would find it first."""
+    for name in ("click", "msgspec"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('planted')\n")
+    done = run("tools", "-s", NOTES.replace(" -m ", " -P -m "), cwd=tmp_path)
+    assert (done.status, "planted" in done.err) == (0, False)

@@ -9,7 +9,7 @@ from typing import Final
 
 from dragoman.cli.colouring import laid_out
 from dragoman.cli.plain import one_line, safe, size_text
-from dragoman.cli.saving import save, stem_of
+from dragoman.cli.saving import Saver, stem_of
 from dragoman.cli.screen import Screen
 from dragoman.protocol.content import (
     AudioContent,
@@ -33,7 +33,7 @@ class Contents:
 
     def __init__(self, screen: Screen, directory: str, name: str) -> None:
         self._screen = screen
-        self._directory = directory
+        self._saver = Saver(directory)
         self._name = name
 
     def result(self, result: ToolResult) -> None:
@@ -49,6 +49,7 @@ class Contents:
             self._structure(structured)
         elif not blocks:
             self._screen.note("The tool answered without content.")
+        self.end()
 
     def block(self, block: Content) -> None:
         """Show one content block."""
@@ -85,6 +86,13 @@ class Contents:
         self._screen.print_styled(self._screen.style(f"{role}:", _ROLE_COLOURS.get(role, "cyan"), "bold"))
         self.block(message.content)
 
+    def end(self) -> None:
+        """Tell what was left out, when all is shown."""
+        count = self._saver.left_out
+        if count:
+            told = f"{count} more file{' was' if count == 1 else 's were'} not saved; --json gives all of them."
+            self._screen.complain(self._screen.err_style(told, "yellow"))
+
     def _text(self, text: str) -> None:
         self._screen.print(text.removesuffix("\n"))
 
@@ -92,7 +100,9 @@ class Contents:
         self._screen.print_styled(laid_out(self._screen, value))
 
     def _file(self, name: str, kind: str | None, data: bytes) -> None:
-        path = save(self._directory, name, kind, data)
+        path = self._saver.save(name, kind, data)
+        if path is None:
+            return
         told = safe(f"({kind or 'unknown type'}, {size_text(len(data))})")
         shown = self._screen.style(str(path), "green")
         self._screen.print_styled(f"saved {shown} {self._screen.style(told, 'dim')}")

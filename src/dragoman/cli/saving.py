@@ -1,12 +1,11 @@
 """Puts what is no text (pictures, sounds, other bytes) into files that overwrite nothing.
 
-A name that a server gives is a suggestion: only its harmless characters are taken, and never a place outside the
-directory.
+A name that a server gives is a suggestion: only its harmless characters are taken, never a place outside the directory,
+and never an ending: a file that a program, a shell or a desktop would run because of its name must not be planted.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 from pathlib import Path
@@ -15,25 +14,42 @@ from urllib.parse import unquote, urlsplit
 
 from dragoman.errors import UsageError
 
-__all__ = ["check_directory", "check_file", "save", "stem_of"]
+__all__ = ["Saver", "check_directory", "check_file", "stem_of"]
 
-_HARMLESS: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_HARMLESS: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _LONGEST_NAME: Final = 80
-_LONGEST_SUFFIX: Final = 8
+_MOST_FILES: Final = 100
+_OTHERWISE: Final = "result"
+_UNKNOWN: Final = ".bin"
+#: What is only shown or played, never run.
 _ENDINGS: Final = {
     "image/png": ".png",
     "image/jpeg": ".jpg",
     "image/gif": ".gif",
     "image/webp": ".webp",
+    "image/avif": ".avif",
+    "image/bmp": ".bmp",
+    "image/tiff": ".tiff",
     "image/svg+xml": ".svg",
     "audio/wav": ".wav",
+    "audio/x-wav": ".wav",
     "audio/mpeg": ".mp3",
+    "audio/mp4": ".m4a",
     "audio/ogg": ".ogg",
+    "audio/flac": ".flac",
+    "video/mp4": ".mp4",
+    "video/mpeg": ".mpeg",
+    "video/webm": ".webm",
     "application/pdf": ".pdf",
     "application/json": ".json",
-    "application/octet-stream": ".bin",
+    "application/zip": ".zip",
+    "application/gzip": ".gz",
     "text/plain": ".txt",
+    "text/markdown": ".md",
+    "text/csv": ".csv",
 }
+#: Names that Windows keeps for devices, whatever their ending.
+_RESERVED: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])", re.IGNORECASE)
 
 
 def check_directory(directory: str) -> None:
@@ -81,37 +97,54 @@ def stem_of(uri: str, otherwise: str) -> str:
     return unquote(path).rstrip("/").rpartition("/")[2] or otherwise
 
 
-def save(directory: str, name: str, kind: str | None, data: bytes) -> Path:
-    """Write a new file and give its path. ``kind`` is the MIME type, which tells the ending if the name has none.
+class Saver:
+    """Saves the files of one result into a directory, as many as a person may want to look through."""
 
-    Raises:
-        UsageError: it can't be written.
-    """
-    stem, ending = _parts(name, (kind or "").partition(";")[0].strip().lower())
-    for number in itertools.count(1):
-        path = Path(directory) / f"{stem}{'' if number == 1 else f'-{number}'}{ending}"
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            hint = "Name a directory that can be written with --save."
-            raise UsageError(f"{str(path)!r} can't be written ({error.strerror})", hint=hint) from None
+    def __init__(self, directory: str) -> None:
+        self._directory = Path(directory)
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._saved = 0
+        self.left_out = 0
+
+    def save(self, name: str, kind: str | None, data: bytes) -> Path | None:
+        """Write a new file and give its path; None, and one more ``left_out``, if there were too many before it.
+
+        ``kind`` is the MIME type, which alone tells the ending.
+
+        Raises:
+            UsageError: it can't be written.
+        """
+        if self._saved >= _MOST_FILES:
+            self.left_out += 1
+            return None
+        parts = _parts(name, (kind or "").partition(";")[0].strip().lower())
+        while True:
+            number = self._numbers[parts] = self._numbers.get(parts, 0) + 1
+            stem, ending = parts
+            path = self._directory / f"{stem}{'' if number == 1 else f'-{number}'}{ending}"
+            if _written(path, data):
+                self._saved += 1
+                return path
+
+
+def _written(path: Path, data: bytes) -> bool:
+    """Write a new file; False if something has its name."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-        return path
-    raise AssertionError
+    except FileExistsError:
+        return False
+    except OSError as error:
+        hint = "Name a directory that can be written with --save."
+        raise UsageError(f"{str(path)!r} can't be written ({error.strerror})", hint=hint) from None
+    return True
 
 
 def _parts(name: str, kind: str) -> tuple[str, str]:
-    clean = _HARMLESS.sub("-", name).strip("-.")[:_LONGEST_NAME] or "result"
-    stem, dot, suffix = clean.rpartition(".")
-    if dot and stem and 1 <= len(suffix) <= _LONGEST_SUFFIX and suffix.isalnum():
-        return stem, f".{suffix}"
-    return clean, _ENDINGS.get(kind) or _guessed(kind)
-
-
-def _guessed(kind: str) -> str:
-    import mimetypes
-
-    return mimetypes.guess_extension(kind) or ".bin"
+    """Give a harmless stem, and the ending that the type has; the name's own dots become part of the stem."""
+    ending = _ENDINGS.get(kind, _UNKNOWN)
+    if name.lower().endswith(ending):
+        name = name[: -len(ending)]
+    stem = _HARMLESS.sub("-", name.strip(".").replace(".", "_")).strip("-_")[:_LONGEST_NAME] or _OTHERWISE
+    return (f"{stem}_" if _RESERVED.fullmatch(stem) else stem), ending

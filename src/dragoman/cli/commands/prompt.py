@@ -41,6 +41,7 @@ def command(desk: Desk, name: str, words: tuple[str, ...], base: str | None) -> 
             desk.screen.print_styled(desk.screen.style(result.description, "dim"))
         for message in result.messages:
             contents.message(message)
+        contents.end()
         return 0
 
     return converse(desk, work)

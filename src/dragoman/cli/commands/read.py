@@ -78,6 +78,7 @@ def _show(desk: Desk, result: ReadResult) -> None:
     contents = Contents(desk.screen, desk.settings.save, "resource")
     for part in result.contents:
         contents.resource(part, heading=len(result.contents) > 1)
+    contents.end()
 
 
 def _write(screen: Screen, result: ReadResult, output: str) -> None:
