@@ -25,6 +25,7 @@ from dragoman.protocol.jsonrpc import (
     encode_result,
     excerpt,
     guess_id,
+    printable,
 )
 from tests.protocol.json_values import objects, values, written
 
@@ -361,3 +362,26 @@ def test_an_answer_of_ours_that_was_cut_is_given_to_its_request(number: int, res
     last = b'{"result":%b,"jsonrpc":"2.0","id":%d}' % (result, number)
     assert guess_id(first[:512], first[-512:]) == number
     assert guess_id(last[:512], last[-512:]) == number
+
+
+def test_a_batch_has_a_bound_and_no_more_is_read_than_that() -> None:
+    """A thousand messages are a batch; what has more parts is refused at the first too many, whatever follows it."""
+    assert len(decode_batch(b"[" + b",".join([b"{}"] * 1000) + b"]")) == 1000
+    with pytest.raises(MalformedMessage, match="at most 1,000 messages"):
+        decode_batch(b"[" + b",".join([b"{}"] * 1001) + b", and no JSON at all")
+
+
+@pytest.mark.parametrize("data", [b"0", b"null", b' "text\\ud800"', b"[0]", b"rubbish"])
+def test_what_is_no_object_gets_no_second_chance(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only objects are messages: nothing else is looked through for what could be put right."""
+    asked: list[object] = []
+    monkeypatch.setattr("dragoman.protocol.jsonrpc.mended", asked.append)
+    with pytest.raises(MalformedMessage):
+        decode(data)
+    assert asked == []
+
+
+def test_a_text_of_a_server_is_one_short_line() -> None:
+    """Line breaks and escape sequences are written out, and a giant shows its begin."""
+    assert printable("a\nWARNING \x1b[0m") == r"a\x0aWARNING \x1b[0m"
+    assert printable("x" * 5000) == "x" * 200 + "…"

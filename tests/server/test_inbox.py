@@ -99,3 +99,28 @@ def test_whatever_comes_is_taken(version: str, family: str, data: st.DataObject)
     during = st.none() | st.integers(1, 6) if family == "exchanges" else st.none()
     sent = data.draw(st.lists(st.tuples(wire, during), max_size=8))
     asyncio.run(converse(version, family, sent))
+
+
+@pytest.mark.parametrize("data", [b"[" + b"0," * 500_000 + b"0]", b"[" + b"{}," * 900 + b"{}]"])
+async def test_a_batch_of_rubbish_costs_no_more_than_a_few_messages(
+    data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Too many parts are one piece of rubbish; after ten parts that are no messages, the rest is dropped."""
+    peer = Peer(HANDSHAKE)
+    async with connect(peer.transport, name="loud") as server:
+        for _ in range(8):
+            peer.send_bytes(data)
+        await server.ping()
+    counts = [int(record.getMessage().split(",")[1].split()[0]) for record in caplog.records]
+    assert counts[-1] in (8, 64)
+
+
+async def test_a_server_can_not_write_lines_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A method's name is shown on one line, and only its begin."""
+    peer = Peer(HANDSHAKE)
+    async with connect(peer.transport, on_notification=print) as server:
+        peer.send({"jsonrpc": "2.0", "method": "x\nforged \x1b[0m" + "x" * 9000, "params": [1]})
+        peer.send_bytes(b'{"jsonrpc":"2.0","id":1,"error":{"code":"\\n"}}')
+        await server.ping()
+    assert len(caplog.records) == 2
+    assert all(record.getMessage().isprintable() and len(record.getMessage()) < 1000 for record in caplog.records)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import Final, TypeAlias, TypeVar
+from functools import cache
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType, defstruct, structs
 
 from dragoman.errors import MalformedMessage
 from dragoman.protocol.mending import mended
@@ -33,6 +34,7 @@ __all__ = [
     "encode_result",
     "excerpt",
     "guess_id",
+    "printable",
 ]
 
 RequestId: TypeAlias = int | str
@@ -46,6 +48,8 @@ INVALID_PARAMS: Final = -32602
 INTERNAL_ERROR: Final = -32603
 
 _EXCERPT_BYTES: Final = 200
+#: Parts of one batch. No server in use sends a tenth of that.
+_MOST_PARTS: Final = 1000
 
 
 class ErrorObject(Struct, gc=False):
@@ -70,8 +74,11 @@ class Envelope(Struct, gc=False):
 
 
 _decoder: Final = msgspec.json.Decoder(Envelope)
-_batch_decoder: Final = msgspec.json.Decoder(list[Raw])
 _encoder: Final = msgspec.json.Encoder()
+
+_BEGIN_BYTES: Final = 64
+#: What may begin an object, as far as is looked; what is all blanks may still be one.
+_OBJECT_BEGINS: Final = (b"{", b"")
 
 #: JSON bytes of any value that JSON can hold; bytes become base64 text, structs objects.
 encode: Final = _encoder.encode
@@ -86,7 +93,10 @@ def decode(data: bytes | Raw) -> Envelope:
     try:
         envelope = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        envelope = _second_chance(_decoder, data, f"not a JSON-RPC message ({error})")
+        complaint = f"not a JSON-RPC message ({error})"
+        if bytes(memoryview(data)[:_BEGIN_BYTES]).lstrip()[:1] not in _OBJECT_BEGINS:
+            raise MalformedMessage(complaint, excerpt=_opening(data)) from None
+        envelope = _second_chance(_decoder, data, complaint)
     if envelope.result is UNSET or envelope.error is not UNSET:
         _settle(envelope, data)
     return envelope
@@ -106,12 +116,21 @@ def decode_batch(data: bytes) -> list[Raw]:
     """Give the messages of a JSON array (allowed in revision 2025-03-26 only).
 
     Raises:
-        MalformedMessage: it is no JSON array.
+        MalformedMessage: it is no JSON array, or one of more than 1,000 messages; no more than these are looked at.
     """
+    decoder = _batch_decoder()
     try:
-        return _batch_decoder.decode(data)
+        batch = decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return _second_chance(_batch_decoder, data, f"not a JSON-RPC batch ({error})")
+        batch = _second_chance(decoder, data, f"not a JSON-RPC batch of at most {_MOST_PARTS:,} messages ({error})")
+    return [part for part in structs.astuple(batch) if part is not UNSET]
+
+
+@cache
+def _batch_decoder() -> msgspec.json.Decoder[Any]:
+    """Give what reads an array and stops at the first part too many: a list would hold millions before it is told."""
+    parts = [(f"part{number}", Raw | UnsetType, UNSET) for number in range(_MOST_PARTS)]
+    return msgspec.json.Decoder(defstruct("_Batch", parts, array_like=True, forbid_unknown_fields=True, gc=False))
 
 
 def _second_chance(decoder: msgspec.json.Decoder[T], data: bytes | Raw, complaint: str) -> T:
@@ -152,7 +171,14 @@ def encode_error(request_id: RequestId | None, code: int, message: str) -> bytes
 
 def excerpt(data: bytes, limit: int = _EXCERPT_BYTES) -> str:
     """Give the first ``limit`` bytes as printable text, for errors and logs."""
-    text = data[:limit].decode("utf-8", "backslashreplace")
+    return printable(data[:limit].decode("utf-8", "backslashreplace"), 4 * limit)
+
+
+def printable(text: str, limit: int = _EXCERPT_BYTES) -> str:
+    """Give a server's text as errors and logs may show it: on one line, at most ``limit`` characters of it."""
+    text = text if len(text) <= limit else f"{text[:limit]}…"
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 

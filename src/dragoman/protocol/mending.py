@@ -18,9 +18,10 @@ __all__ = ["mended"]
 _LARGEST: Final = 4 * 1024 * 1024
 
 # A surrogate's escape with all backslashes before it (an even number of them means that it is no escape), and the
-# other half of the pair. Nothing else is matched, so that texts full of other escapes cost nothing.
+# other half of the pair. A run of backslashes is looked at once, from its begin. Nothing else is matched, so that texts
+# full of other escapes cost nothing.
 _SURROGATE: Final = re.compile(
-    rb"(\\+)u[dD](?:[89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
+    rb"(?<!\\)(\\++)u[dD](?:[89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
 )
 _WHOLE_NUMBER: Final = re.compile(rb"(-?\d+)\.0+")
 

@@ -45,6 +45,7 @@ from dragoman.protocol.jsonrpc import (
     encode_result,
     excerpt,
     guess_id,
+    printable,
 )
 from dragoman.protocol.kept import decode as decode_kept
 from dragoman.protocol.metadata import ClientInfo, RequestMetadata
@@ -66,6 +67,8 @@ _MAX_QUESTIONS: Final = 64
 _MOST_POSTINGS: Final = 64
 #: So many calls of asynchronous handlers may be under way; what comes meanwhile is not told to them.
 _MOST_HANDLERS: Final = 1024
+#: After so many unreadable parts, the rest of a batch is dropped.
+_MOST_UNREADABLE: Final = 10
 _EXCERPT_ENDS: Final = 512
 #: How long handlers that were cancelled because the connection closes may take to end (seconds).
 _HANDLERS_GRACE: Final = 1.0
@@ -289,7 +292,7 @@ class Connection:
         about_any = answered is None and (self.opening or _is_unreadable(envelope))
         exchange = self._session.only() if about_any else self._session.match(answered)
         if exchange is None:
-            log.debug("%s: an answer to nobody (id %r)", self.config.name, answered)
+            log.debug("%s: an answer to nobody (id %s)", self.config.name, printable(str(answered)))
         elif envelope.result is not UNSET:
             exchange.waiter.wake(envelope.result)
         elif envelope.error is not UNSET:
@@ -321,26 +324,35 @@ class Connection:
         if data.lstrip()[:1] == b"[":
             try:
                 batch = decode_batch(data)
-            except MalformedMessage:
-                batch = []
-            for part in batch:
-                try:
-                    self._received(decode(part), request_id)
-                except MalformedMessage as bad:
-                    self._count_rubbish(bad)
-            if batch:
-                return
+            except MalformedMessage as no_batch:
+                error = no_batch
+            else:
+                self._take_batch(batch, request_id)
+                if batch:
+                    return
         self._count_rubbish(error)
         answered = guess_id(data[:_EXCERPT_ENDS], data[-_EXCERPT_ENDS:])
         if answered is not None:
             self.request_failed(answered, error)
 
+    def _take_batch(self, batch: list[Raw], request_id: RequestId | None) -> None:
+        """Take the messages of a batch one by one, up to the first that are too many to be anything but rubbish."""
+        unreadable = 0
+        for part in batch:
+            try:
+                self._received(decode(part), request_id)
+            except MalformedMessage as bad:
+                self._count_rubbish(bad)
+                unreadable += 1
+                if unreadable == _MOST_UNREADABLE:
+                    return
+
     def _count_rubbish(self, error: DragomanError) -> None:
         """Log what was dropped, ever more rarely: a flood of rubbish must not become a flood of log lines."""
         self._rubbish += 1
         if self._rubbish & (self._rubbish - 1) == 0:
-            shown = getattr(error, "excerpt", "")
-            log.warning("%s: dropped a message, %d so far: %s %s", self.config.name, self._rubbish, error.what, shown)
+            what, shown = printable(error.what), getattr(error, "excerpt", "")
+            log.warning("%s: dropped a message, %d so far: %s %s", self.config.name, self._rubbish, what, shown)
 
     # Notifications and questions.
 
@@ -449,7 +461,7 @@ class Connection:
             if sending is not None:
                 await sending
         except DragomanError as error:
-            log.debug("%s: could not answer %s (%s)", self.config.name, context.method, error.what)
+            log.debug("%s: could not answer %s (%s)", self.config.name, printable(context.method), error.what)
 
     # Time, and the end.
 
