@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragoman.cli.plain import gist, one_line, safe, safe_json, shortened, size_text
+from dragoman.cli.plain import gist, one_line, one_word, safe, safe_json, shortened, size_text
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,12 @@ from dragoman.cli.plain import gist, one_line, safe, safe_json, shortened, size_
         ("\U000e0041hidden", "\\U000e0041hidden"),
         ("half \ud800", "half \\ud800"),
         ("café, 日本, 👩‍🚀", "café, 日本, 👩‍🚀"),
+        ("❤\ufe0f 👩🏽\u200d🚀 1\ufe0f\u20e3", "❤\ufe0f 👩🏽\u200d🚀 1\ufe0f\u20e3"),
+        ("a\u200db ❤\u200d b\u200d❤", "a\\u200db ❤\\u200d b\\u200d❤"),
+        ("a\ufe0f ❤\ufe0f\ufe0f ❤\ufe01", "a\\ufe0f ❤\ufe0f\\ufe0f ❤\\ufe01"),
+        ("soft\u00adhyphen zero\u200bwidth\ufeff", "soft\\xadhyphen zero\\u200bwidth\\ufeff"),
+        ("\u115f\u1160\u3164\uffa0", "\\u115f\\u1160\\u3164\\uffa0"),
+        ("a\U000e0100b\U000e01ef", "a\\U000e0100b\\U000e01ef"),
     ],
 )
 def test_what_acts_is_written_out(text: str, shown: str) -> None:
@@ -37,7 +43,7 @@ def test_what_acts_is_written_out(text: str, shown: str) -> None:
 def test_safe_text_only_shows(text: str) -> None:
     """After it, no control character but tab and newline is left, and one line is one line."""
     kinds = {character: unicodedata.category(character) for character in safe(text)}
-    assert {character for character, kind in kinds.items() if kind in ("Cc", "Cs")} <= {"\t", "\n"}
+    assert {character for character, kind in kinds.items() if kind in ("Cc", "Cf", "Cs")} <= {"\t", "\n", "\u200d"}
     assert len(one_line(text).splitlines()) <= 1
 
 
@@ -48,6 +54,19 @@ def test_safe_json_means_the_same(value: object) -> None:
     shown = safe_json(text)
     assert json.loads(shown) == value
     assert not any(unicodedata.category(character) in ("Cc", "Cs") for character in shown)
+
+
+def test_all_of_a_category_is_written_out() -> None:
+    """Whatever Unicode calls a format character, the joiner within emoji aside."""
+    formats = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) == "Cf"]
+    assert [character for character in formats if safe(character) == character] == []
+
+
+@given(st.text())
+def test_one_word_has_no_white_space(text: str) -> None:
+    """So that it can't look like a line of something else."""
+    assert not any(character.isspace() for character in one_word(text))
+    assert one_word("a\tb\r\nc d\u3000") == "a\\x09b\\x0d\\x0ac\\x20d\\u3000"
 
 
 def test_long_text_is_cut_between_words() -> None:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["gist", "one_line", "safe", "safe_json", "shortened", "size_text", "wrapped"]
+__all__ = ["gist", "one_line", "one_word", "safe", "safe_json", "shortened", "size_text", "wrapped"]
 
-#: Control characters but tab and newline; bidirectional overrides; invisible tags; halves of characters.
-_UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]")
+#: What emoji are made of: an invisible joiner or selector belongs to them only.
+_PICTURES: Final = "\u00a9\u00ae\u203c\u2049\u2100-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
+#: Control characters but tab and newline; halves of characters; whatever has no shape of its own (all of Unicode's
+#: category Cf, variation selectors, tags, fillers), where it is not part of an emoji.
+_UNSAFE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff"
+    "\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u115f-\u1160\u17b4-\u17b5\u180b-\u180f"
+    "\u200b-\u200c\u200e-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+    f"|(?<![{_PICTURES}\ufe0f])\u200d|\u200d(?![{_PICTURES}])"
+    f"|(?<![{_PICTURES}0-9#*])[\ufe0e\ufe0f]"
+)
 _SPACES: Final = re.compile(r"\s+")
+_WHITE: Final = re.compile(r"\s")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9*`(])")
 _KILO: Final = 1000
 _NARROWEST: Final = 16
@@ -28,6 +39,11 @@ def safe_json(text: str) -> str:
 def one_line(text: str) -> str:
     """Give the text on one line, safe, with every run of white space as one space."""
     return safe(_SPACES.sub(" ", text).strip())
+
+
+def one_word(text: str) -> str:
+    """Give the text as one word, safe, with all white space written out: for what has none, such as an address."""
+    return safe(_WHITE.sub(_written_out, text))
 
 
 def gist(text: str) -> str:
