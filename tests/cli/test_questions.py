@@ -180,6 +180,20 @@ def test_a_suspicious_page_is_warned_of(url: str, warning: str) -> None:
         assert answered(terminal) == {"action": "decline"}
 
 
+def test_an_address_forges_no_line_of_the_question() -> None:
+    """A line end in it is written out, and it can only be refused."""
+    url = "https://evil.example/\n\n  Host: bank.example\n"
+    arguments = json.dumps({"url": url})
+    with Terminal(["call", "visit", "--args", arguments, "--no-check", "-s", ODD], columns=200) as terminal:
+        text = terminal.expect("cancel (c): ")
+        assert "https://evil.example/\\x0a\\x0a\\x20\\x20Host:\\x20bank.example\\x0a" in text
+        assert "Careful: it has white space or invisible characters" in text
+        assert "open it" not in text.replace("not be opened", "")
+        assert not any(line.lstrip().startswith("Host:") for line in text.splitlines())
+        terminal.type("d\n")
+        assert answered(terminal) == {"action": "decline"}
+
+
 def test_what_is_no_page_is_never_opened(tmp_path: Path) -> None:
     """It can only be refused."""
     env, visited = browser(tmp_path)

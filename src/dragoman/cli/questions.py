@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from dragoman.cli.coercion import Misfit
 from dragoman.cli.forms import Field, fields_of
 from dragoman.cli.keyboard import Keyboard
-from dragoman.cli.plain import one_line, safe, wrapped
+from dragoman.cli.plain import one_line, one_word, safe, wrapped
 from dragoman.cli.schemas import Json
 from dragoman.cli.screen import Screen
 from dragoman.cli.visits import Visit, examined
@@ -102,10 +102,10 @@ class _Questions:
         """Show the address with its host marked, and open it only if the person says so."""
         self._head(f"{one_line(server)} wants you to visit a page", request.message)
         visit = examined(request.url or "")
-        before, host = safe(visit.before), safe(visit.host)
+        before, host = one_word(visit.before), one_word(visit.host)
         if _breaks(len(before) + 2, len(host), self._screen.err_width):
             before += "\n  "
-        self._screen.complain(f"\n  {before}{self._style(host, 'bold', 'yellow')}{safe(visit.after)}\n")
+        self._screen.complain(f"\n  {before}{self._style(host, 'bold', 'yellow')}{one_word(visit.after)}\n")
         if host:
             gap = "\n  " if _breaks(len("  Host: "), len(host), self._screen.err_width) else " "
             self._screen.complain(f"  {self._style('Host:', 'dim')}{gap}{self._style(host, 'bold')}")
