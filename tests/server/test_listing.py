@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import force_setattr
 
 from dragoman import Server, connect
-from dragoman.errors import InvalidArguments, InvalidParams, InvalidResult, ProtocolError, ServerError
+from dragoman.errors import InvalidArguments, InvalidParams, InvalidResult, ProtocolError, RequestTimeout, ServerError
+from tests.server.conftest import Clock
 from tests.server.peer import HANDSHAKE, STATELESS, Answer, Json, Peer, Request, RpcError, a_tool, always, text
 
 VERSIONS = [STATELESS, HANDSHAKE]
@@ -347,3 +349,74 @@ async def test_arguments_that_are_no_json_are_refused_before_they_are_sent(argum
             await server.request("go", arguments)
         await server.ping()
     assert peer.params("tools/call") == []
+
+
+@each_listing
+@pytest.mark.parametrize("entry", [0, {}])
+async def test_a_flood_of_broken_entries_is_told_in_a_few_lines(
+    listing: Listing, entry: object, neighbour: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hundred are kept with a count of the others, ten are logged with a sum, and others have their turn."""
+    peer = Peer()
+    peer.answers[listing.method] = always({listing.member: [entry] * 5000})
+    turns: list[None] = []
+
+    async def turn() -> None:
+        while True:
+            turns.append(None)
+            await asyncio.sleep(0)
+
+    async with connect(peer.transport) as server:
+        others = asyncio.create_task(turn())
+        assert await listing.ask(server) == []
+        others.cancel()
+        assert len(turns) >= 25
+        assert len(server.problems) == 101
+        assert server.problems[-1] == f"{listing.method}: 4,900 more entries were left out"
+        assert len(caplog.records) == 11
+
+
+@each_listing
+async def test_all_pages_together_have_the_bound_of_one_message(listing: Listing, neighbour: Server) -> None:
+    """A server whose pages go on, each with a cursor of its own, is refused once they are too large."""
+    peer = Peer()
+
+    async def answer(request: Request) -> Json:
+        number = int(request.params.get("cursor", "0"))
+        return {listing.member: [listing.entry("x" * 1000)], "nextCursor": str(number + 1)}
+
+    peer.answers[listing.method] = answer
+    async with connect(peer.transport) as server:
+        force_setattr(server.config, "max_message_bytes", 20_000)
+        with pytest.raises(ProtocolError, match="20000 bytes together"):
+            await listing.ask(server)
+    assert len(peer.params(listing.method)) < 20
+
+
+@each_listing
+async def test_a_whole_listing_has_the_time_of_the_longest_call(
+    listing: Listing, clock: Clock, neighbour: Server
+) -> None:
+    """Pages that come just in time, one after the other, do not go on for ever."""
+    peer = Peer()
+    gates = [asyncio.Event() for _ in range(3)]
+
+    async def answer(request: Request) -> Json:
+        number = int(request.params.get("cursor", "0"))
+        if number:
+            await gates[number].wait()
+        return {listing.member: [], "nextCursor": str(number + 1)}
+
+    peer.answers[listing.method] = answer
+    async with connect(peer.transport) as server:
+        force_setattr(server.config, "timeout", 300.0)
+        force_setattr(server.config, "max_timeout", 200.0)
+        listed = asyncio.ensure_future(listing.ask(server))
+        await peer.until(lambda: len(peer.params(listing.method)) == 2)
+        await clock.forward(150)
+        gates[1].set()
+        await peer.until(lambda: len(peer.params(listing.method)) == 3)
+        assert not listed.done()
+        await clock.forward(60)
+        with pytest.raises(RequestTimeout, match="not all pages"):
+            await listed

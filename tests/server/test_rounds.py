@@ -267,6 +267,25 @@ async def test_a_malformed_question_fails_that_call_only(result: Json, neighbour
         await server.ping()
 
 
+async def test_a_round_of_too_many_questions_is_refused_before_anybody_is_asked(neighbour: Server) -> None:
+    """Sixty-four may be open at once, as with a server's own requests."""
+    peer = Peer()
+    peer.tools["ask"], seen = rounds(needs(None, **{f"q{number}": form() for number in range(65)}))
+    peer.tools["less"], _ = rounds(needs(None, **{f"q{number}": form() for number in range(64)}), text("done"))
+    asked: list[str] = []
+
+    async def answer(request: ElicitationRequest, context: QuestionContext) -> ElicitationResult:
+        asked.append(request.message)
+        return await say_ada(request, context)
+
+    async with connect(peer.transport, name="curious", elicitation=answer) as server:
+        with pytest.raises(InvalidResult, match="asks 65 questions at once"):
+            await server.call_tool("ask")
+        assert (asked, len(seen)) == ([], 1)
+        assert (await server.call_tool("less")).text == "done"
+        assert len(asked) == 64
+
+
 async def test_only_three_methods_may_ask(neighbour: Server) -> None:
     """A listing or a completion that asks is an error of that request."""
     peer = Peer()

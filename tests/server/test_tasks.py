@@ -13,6 +13,7 @@ from dragoman.errors import (
     MethodNotFound,
     NotSupported,
     OutcomeUnknown,
+    ProtocolError,
     RateLimited,
     RequestTimeout,
     ServerError,
@@ -517,6 +518,16 @@ async def test_core_tasks_can_be_listed(neighbour: Server) -> None:
     peer = CoreWorker()
     async with connect(peer.transport) as server:
         assert [task.task_id for task in await server.list_tasks()] == ["c1", "c2"]
+
+
+async def test_a_list_of_tasks_that_never_ends_is_refused(neighbour: Server) -> None:
+    """A cursor that comes again is the end of it."""
+    peer = CoreWorker()
+    peer.answers["tasks/list"] = always({"tasks": [], "nextCursor": "again"})
+    async with connect(peer.transport, name="endless") as server:
+        with pytest.raises(ProtocolError, match=r"^endless: tasks/list: the pages never end"):
+            await server.list_tasks()
+    assert len(peer.params("tasks/list")) == 2
 
 
 async def test_a_tool_that_must_not_be_a_task_is_not_made_one(neighbour: Server) -> None:

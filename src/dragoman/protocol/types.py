@@ -254,9 +254,13 @@ T = TypeVar("T")
 
 
 class Page(Struct, Generic[T]):
-    """A whole listing: ``items``, what was wrong with entries left out, and how long it may be kept (milliseconds)."""
+    """A whole listing: ``items``, what was wrong with entries left out, and how long it may be kept (milliseconds).
+
+    ``left_out`` counts these entries; of very many, not each has its line in ``problems``.
+    """
 
     items: list[T]
     problems: list[str]
+    left_out: int = 0
     ttl_ms: int | None = None
     cache_scope: str | None = None

@@ -40,6 +40,9 @@ K = TypeVar("K", bound=Kept)
 #: Only these may be answered with questions.
 _MAY_ASK: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
 
+#: Questions of one round, which are all open at once.
+_MOST_QUESTIONS: Final = 64
+
 
 class Calls:
     """Makes requests on one connection. ``version`` is the agreed revision, needed to begin a session anew.
@@ -179,8 +182,11 @@ class Calls:
         """Answer all questions of one round side by side, through the same handlers as a server's own requests.
 
         Raises:
-            InvalidResult: a question is none that a client answers, or nobody is there to answer it.
+            InvalidResult: a question is none that a client answers, nobody is there to answer it, or they are over 64.
         """
+        if len(questions) > _MOST_QUESTIONS:
+            what = f"{during} asks {len(questions):,} questions at once; more than {_MOST_QUESTIONS} are not answered"
+            raise InvalidResult(what, server=self.connection.config.name)
 
         async def one(key: str, question: InputRequest) -> tuple[str, Raw]:
             context = QuestionContext(self.connection.config.name, question.method, during)

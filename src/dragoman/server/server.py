@@ -46,7 +46,7 @@ from dragoman.protocol.types import (
 from dragoman.protocol.versions import Era
 from dragoman.server.calls import Calls
 from dragoman.server.connection import Connection, ProgressHandler
-from dragoman.server.listing import list_all
+from dragoman.server.listing import MOST_PROBLEMS, list_all
 from dragoman.server.subscriptions import Listening, Subscriptions
 from dragoman.server.tasks import TaskHandle, cancel_quietly, list_tasks, takes_calls_as_tasks
 from dragoman.server.toolbox import Toolbox
@@ -56,6 +56,9 @@ __all__ = ["Server"]
 log: Final = logging.getLogger("dragoman")
 
 K = TypeVar("K", bound=Kept)
+
+#: Lines that one listing may add to the log, and one that tells how many more there are.
+_MOST_LOGGED: Final = 10
 
 
 class Server:
@@ -149,7 +152,7 @@ class Server:
         """Give all tools, over all pages; a broken or (over HTTP) wrongly annotated tool is left out and logged."""
         page = await self._page("tools/list", "tools", Tool, self.capabilities.tools)
         kept, problems = self._toolbox.fill(page.items)
-        self._note("tools/list", [*page.problems, *problems])
+        self._note("tools/list", [*page.problems, *problems], page.left_out + len(problems))
         return kept
 
     async def call_tool(
@@ -402,7 +405,7 @@ class Server:
 
     async def _list(self, method: str, member: str, kind: type[K], offered: dict[str, Any] | None) -> list[K]:
         page = await self._page(method, member, kind, offered)
-        self._note(method, page.problems)
+        self._note(method, page.problems, page.left_out)
         return page.items
 
     async def _page(self, method: str, member: str, kind: type[K], offered: dict[str, Any] | None) -> Page[K]:
@@ -413,11 +416,16 @@ class Server:
         except ProtocolError as error:
             raise self._connection.named(error) from None
 
-    def _note(self, method: str, problems: list[str]) -> None:
-        if problems and problems != self._problems.get(method):
-            for problem in problems:
+    def _note(self, method: str, problems: list[str], left_out: int) -> None:
+        told = problems[:MOST_PROBLEMS]
+        if left_out > len(told):
+            told.append(f"{method}: {left_out - len(told):,} more entries were left out")
+        if told and told != self._problems.get(method):
+            for problem in told[:_MOST_LOGGED]:
                 log.warning("%s: %s", self.name, problem)
-        self._problems[method] = problems
+            if left_out > _MOST_LOGGED:
+                log.warning("%s: %s: %d entries were left out in all", self.name, method, left_out)
+        self._problems[method] = told
 
     async def _check(self, name: str, result: ToolResult) -> None:
         """Hold a result against the tool's output schema, fetching the list of tools if it is not known (any more)."""

@@ -34,10 +34,10 @@ from dragoman.protocol.results import ToolResult
 from dragoman.protocol.tasks import TASKS_EXTENSION, CreatedTask, Task
 from dragoman.protocol.versions import revision
 from dragoman.server.calls import Calls
+from dragoman.server.listing import Pages, in_time
 
 __all__ = ["TaskHandle", "list_tasks", "takes_calls_as_tasks"]
 
-_MOST_PAGES: Final = 1000
 _MOST_FAILURES: Final = 5
 
 
@@ -290,14 +290,17 @@ async def list_tasks(calls: Calls, agreement: Agreement) -> list[Task]:
     if not _is_core(agreement) or "list" not in (agreement.capabilities.tasks or {}):
         raise NotSupported("the server keeps no list of tasks", server=calls.connection.config.name)
     tasks: list[Task] = []
+    pages = Pages(calls, "tasks/list")
     members = b""
-    for _ in range(_MOST_PAGES):
-        page = calls.read(_TaskPage, await calls.simple("tasks/list", members), "the list of tasks")
-        tasks += [calls.read(Task, raw, "a task") for raw in page.tasks]
-        if page.next_cursor is None:
-            break
-        members = b'"cursor":%b' % encode(page.next_cursor)
-    return tasks
+    async with in_time(calls, "tasks/list"):
+        while True:
+            raw = await calls.simple("tasks/list", members)
+            pages.took(raw)
+            page = calls.read(_TaskPage, raw, "the list of tasks")
+            tasks += [calls.read(Task, raw, "a task") for raw in page.tasks]
+            if page.next_cursor is None:
+                return tasks
+            members = pages.follow(page.next_cursor)
 
 
 def _is_core(agreement: Agreement) -> bool:

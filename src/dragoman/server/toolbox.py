@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from dragoman.errors import InvalidResult, ProtocolError
 from dragoman.protocol.headers import ParameterHeader, mirror, parameter_headers
+from dragoman.protocol.jsonrpc import printable
 from dragoman.protocol.results import ToolResult
 from dragoman.protocol.types import Tool
 
@@ -51,7 +52,7 @@ class Toolbox:
                 try:
                     headers[tool.name] = parameter_headers(tool.input_schema)
                 except ProtocolError as error:
-                    problems.append(f"left out of tools: {tool.name!r}: {error.what}")
+                    problems.append(printable(f"left out of tools: {tool.name!r}: {error.what}", 500))
                     continue
             kept.append(tool)
         self._tools = {tool.name: tool for tool in kept}
@@ -102,7 +103,9 @@ class Toolbox:
             try:
                 self._validators[name] = Validator(bytes(tool.output_schema_raw))
             except InvalidResult as error:
-                log.warning("%s: results of %s are not checked: %s", self._server, name, error.what)
+                log.warning(
+                    "%s: results of %s are not checked: %s", self._server, printable(name), printable(error.what)
+                )
                 self._validators[name] = None
         validator = self._validators[name]
         return validator.problem(structured) if validator is not None else None
