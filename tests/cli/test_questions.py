@@ -109,14 +109,31 @@ def test_a_form_without_fields_is_a_plain_question(typed: str, action: str) -> N
 
 
 def test_several_questions_come_one_after_the_other() -> None:
-    """What was typed ahead is not lost between them."""
+    """What was typed ahead of one is no answer to it."""
     with Terminal(["call", "read_title", "-s", ODD]) as terminal:
         terminal.expect("First title?")
         terminal.expect("title: ")
-        terminal.type("one\ny\ntwo\ny\n")
+        terminal.type("one\n")
+        terminal.expect("cancel (c): ")
+        terminal.type("y\nstray\ny\n")
         terminal.expect("Second title?")
+        terminal.expect("title: ")
+        terminal.type("two\n")
+        terminal.expect("cancel (c): ")
+        terminal.type("y\n")
         terminal.finish()
     assert json.loads(terminal.text[terminal.text.rindex("[{") :]) == [{"title": "one"}, {"title": "two"}]
+
+
+def test_what_is_pasted_into_a_form_does_not_send_it() -> None:
+    """It may fill the fields; whether they are sent is asked after they were seen."""
+    with Terminal(["call", "delete_note", "title=welcome", "-s", NOTES]) as terminal:
+        terminal.expect("Delete it (y/n) [no]: ")
+        terminal.type("y\ny\n")
+        terminal.expect("cancel (c): ")
+        terminal.type("n\n")
+        terminal.finish()
+    assert "Deleted" not in terminal.text
 
 
 def browser(tmp_path: Path) -> tuple[dict[str, str], Path]:

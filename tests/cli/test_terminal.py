@@ -56,6 +56,13 @@ def test_one_tool_is_a_page() -> None:
     assert re.search(r"^tags +string\[\] += \[\] +Words to find it by", text, re.MULTILINE)
 
 
+def test_a_tool_that_tells_little_is_a_short_page() -> None:
+    """Without hints and without a result's schema."""
+    with Terminal(["tools", "strict", "-s", ODD]) as terminal:
+        assert terminal.finish() == 0
+    assert "\nstrict\n" in terminal.text
+
+
 def test_structure_is_laid_out_in_colours() -> None:
     """Keys and values apart; what the text only repeats is shown once."""
     raw = shown("call", "now", "-s", CLOCK).raw
@@ -95,7 +102,7 @@ def test_nothing_of_a_server_acts_on_the_terminal(words: list[str], tmp_path: Pa
     """Colours of our own are the only escapes; everything that would act is written out."""
     with Terminal([*words, "-s", ODD], cwd=tmp_path) as terminal:
         if words[1:2] == ["fill"]:
-            terminal.expect("Your name")
+            terminal.expect("Your name: ")
             terminal.type("\x04")
         terminal.finish()
     left = OWN_ESCAPES.sub("", terminal.raw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 
@@ -14,6 +15,14 @@ class Keyboard:
 
     def __init__(self) -> None:
         self._kept = b""
+
+    def forget(self) -> None:
+        """Drop what was typed so far: it was meant for something else than the question that comes now."""
+        import termios
+
+        self._kept = b""
+        with contextlib.suppress(termios.error):
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
     async def line(self) -> str | None:
         """Wait for a line and give it without its end; None when the person ended the input (Ctrl-D)."""

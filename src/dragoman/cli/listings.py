@@ -44,7 +44,8 @@ def show_facts(screen: Screen, facts: Sequence[tuple[str, str]]) -> None:
         for name, value in told:
             screen.print(f"{name}\t{one_line(value)}")
         return
-    _draw(screen, (Column("", "dim"), Column("", wide=True)), told, heads=False)
+    if told:
+        _draw(screen, (Column("", "dim"), Column("", wide=True)), told, heads=False)
 
 
 def _stack(screen: Screen, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:

@@ -1,6 +1,7 @@
 """Puts a server's questions to the person at the terminal: forms field by field, pages with their whole address.
 
-Without a terminal every question is declined, and that is said. Nothing is sent before the person saw all of it.
+Without a terminal every question is declined, and that is said. Nothing is sent before the person saw all of it,
+and what was typed before a question appeared is no answer to it.
 Source: 2026-07-28 client/elicitation.
 """
 
@@ -75,6 +76,7 @@ class _Questions:
 
     async def form(self, request: ElicitationRequest, server: str) -> ElicitationResult:
         """Ask field by field, then show all and let it be sent, changed or refused."""
+        self._keyboard.forget()
         self._head(f"{one_line(server)} asks", request.message)
         fields = fields_of(request.requested_schema or {})
         if fields:
@@ -100,6 +102,7 @@ class _Questions:
 
     async def visit(self, request: ElicitationRequest, server: str) -> ElicitationResult:
         """Show the address with its host marked, and open it only if the person says so."""
+        self._keyboard.forget()
         self._head(f"{one_line(server)} wants you to visit a page", request.message)
         visit = examined(request.url or "")
         before, host = one_word(visit.before), one_word(visit.host)
@@ -175,6 +178,7 @@ class _Questions:
 
     async def _review(self, server: str, fields: list[Field], answers: dict[str, Any]) -> bool:
         """Show what would be sent; True to send it, False to go through it again."""
+        self._keyboard.forget()
         width = max((len(one_line(field.title)) for field in fields), default=0)
         if fields:
             self._screen.complain("")
