@@ -381,6 +381,66 @@ def test_work_over_the_budget_is_refused_with_a_way_out() -> None:
         problem(schema, value)
 
 
+@pytest.mark.parametrize(
+    ("patterns", "refused"),
+    [
+        ([f"^a{n}$" for n in range(200)], None),
+        ([f"^a{n}$" for n in range(201)], "more than 200 patterns"),
+        (["^a$"] * 1000, None),
+        (["a" * 16_000], None),
+        (["a" * 9000, "b" * 9000], "longer than 16384"),
+        ([rf"\w{{{n}}}" for n in range(900, 920)], None),
+        ([rf"\w{{{n}}}" for n in range(3000, 3010)], "repeat more than 20000"),
+        ([rf"\w{{1,{n}}}" for n in range(3000, 3010)], "repeat more than 20000"),
+        (["(?x) a{ 99999999999 }"], "repeat more than 20000"),
+    ],
+    ids=lambda told: str(told)[:30],
+)
+@pytest.mark.parametrize("keyword", ["pattern", "patternProperties"])
+def test_patterns_are_bounded_in_number_length_and_repeats(
+    keyword: str, patterns: list[str], refused: str | None
+) -> None:
+    """Compiled, a short pattern can take megabytes."""
+    told: list[Schema] = [{keyword: pattern if keyword == "pattern" else {pattern: True}} for pattern in patterns]
+    if refused is None:
+        assert fits({"allOf": told}, 1)
+    else:
+        with pytest.raises(InvalidResult, match=refused):
+            fits({"allOf": told}, 1)
+
+
+@pytest.mark.parametrize(("levels", "allowed"), [(100, True), (101, False)])
+@pytest.mark.parametrize(("before", "after"), [("[", "]"), ('{"a":', "}")])
+def test_a_value_is_taken_up_to_a_hundred_levels(before: str, after: str, levels: int, *, allowed: bool) -> None:
+    """Beyond, the validator could leave the stack of a small thread; wide values are no deeper for it."""
+    value = (before * levels + "1" + after * levels).encode()
+    if allowed:
+        assert Validator(b"{}").problem(value) is None
+    else:
+        with pytest.raises(InvalidResult, match="the value is nested deeper than 100 levels"):
+            Validator(b"{}").problem(value)
+
+
+def test_a_wide_value_is_no_deep_one() -> None:
+    """It is levels that count, not brackets."""
+    assert fits({}, [{"a": [1]}] * 1000)
+
+
+def test_a_schema_is_taken_up_to_a_hundred_levels() -> None:
+    """Compiling goes down on the stack too."""
+    assert Validator(b'{"not":' * 99 + b"{}" + b"}" * 99).problem(b"1") is not None
+    with pytest.raises(InvalidResult, match="the schema is nested deeper than 100 levels"):
+        Validator(b'{"not":' * 100 + b"{}" + b"}" * 100)
+
+
+@pytest.mark.parametrize("schema", [{"allOf": [{"minimum": -n} for n in range(20_000)]}, {"multipleOf": 1e-300}])
+def test_a_schema_without_references_is_bounded_too(schema: Schema) -> None:
+    """Its size times the value's is what there is to do."""
+    assert fits({"items": schema}, [1])
+    with pytest.raises(InvalidResult, match="would take too long"):
+        problem({"items": schema}, [1] * 100_000)
+
+
 def test_a_large_sound_value_is_checked() -> None:
     """Bounds are for hostility, not for size."""
     row: Schema = {

@@ -14,8 +14,9 @@ from urllib.parse import unquote
 from msgspec import Struct, field
 
 from dragoman.errors import InvalidResult
+from dragoman.schema.weight import BACKTRACKS, of_numbers, once, patterns_of, size_of, weight
 
-__all__ = ["Graph", "Key", "Node", "has_choices"]
+__all__ = ["Graph", "Key", "Node", "Survey"]
 
 #: A place below: a member's name or an element's position; None stands for any.
 Key: TypeAlias = tuple[str, str | int | None]
@@ -30,21 +31,23 @@ _ANY_ELEMENT: Final = ("items", "additionalItems", "contains", "unevaluatedItems
 _POSITIONS: Final = ("prefixItems", "items")
 _REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
 _UNEVALUATED: Final = ("unevaluatedProperties", "unevaluatedItems")
+_INTRICATE: Final = frozenset(_REFERENCES + _UNEVALUATED)
 _META_SCHEMAS: Final = re.compile(r"https?://json-schema\.org/")
-_BACKTRACKS: Final = re.compile(r"\(\?(?:[=!>]|<[=!])|\\[1-9k]|[*+?}]\+")
 
 # To find out what is unevaluated, the validator looks once more at everything that applies to the same place.
 _UNEVALUATED_TIMES: Final = 4
-# A match may backtrack 100,000 times.
-_BACKTRACKING_WEIGHT: Final = 1000
 _META_SCHEMA_WEIGHT: Final = 100
 _MOST_NODES: Final = 50_000
 
 
 class Node(Struct):
-    """One subschema. ``here``: what it applies to the same place, and how often; ``below``: to places one below."""
+    """One subschema. ``here``: what it applies to the same place, and how often; ``below``: to places one below.
+
+    ``weight``: checks of the place and of each one right below it; ``once``: further ones of the place alone.
+    """
 
     weight: int = 1
+    once: int = 0
     here: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     below: dict[Key, list[int]] = field(default_factory=dict[Key, list[int]])
 
@@ -56,20 +59,23 @@ class Graph(Struct, frozen=True):
     order: list[int]
 
     @staticmethod
-    def of(schema: object) -> Graph | None:
-        """Give the graph of a schema; None for one that applies each subschema once and whose patterns are cheap.
+    def of(schema: object) -> Graph:
+        """Give the graph of a schema.
 
         Raises:
             InvalidResult: it refers to something outside itself, or to itself without going down, or it is too large.
         """
-        if not isinstance(schema, dict):
-            return None
-        root = cast("_Schema", schema)
-        names = _Names(root)
-        if not names.is_intricate:
-            return None
-        nodes = _Builder(names).built(root)
+        root = _mapped(schema)
+        nodes = _Builder(_Names(root)).built(root)
         return Graph(nodes, _ordered(nodes))
+
+    def longest_chain(self) -> int:
+        """Give how many subschemas, each applied by the one before, meet one place at most."""
+        lengths = [1] * len(self.nodes)
+        for number in self.order:
+            for target, _ in self.nodes[number].here:
+                lengths[target] = max(lengths[target], lengths[number] + 1)
+        return max(lengths)
 
 
 class _Names:
@@ -80,7 +86,6 @@ class _Names:
         self._resources: list[_Schema] = [root]
         self._anchors: dict[str, list[_Schema]] = {}
         self._dynamic: dict[str, list[_Schema]] = {}
-        self.is_intricate = False
         for held in _objects(root):
             self._enter(held, root)
 
@@ -94,8 +99,6 @@ class _Names:
             name = held.get(keyword)
             if isinstance(name, str):
                 known.setdefault(name, []).append(held)
-        if any(keyword in held for keyword in _REFERENCES + _UNEVALUATED) or _backtracks(held):
-            self.is_intricate = True
 
     def meant(self, keyword: str, reference: str) -> list[object]:
         """Give everything that a reference may mean; nothing for one of the well-known meta-schemas.
@@ -143,8 +146,8 @@ class _Builder:
             node.here += [(number, times) for part in self._here(held, node) for number in self._number(part)]
             for key, part in _below(held):
                 node.below.setdefault(key, []).extend(self._number(part))
-            if _backtracks(held):
-                node.weight += _BACKTRACKING_WEIGHT
+            node.weight += weight(held) - 1
+            node.once = once(held)
         return self._nodes
 
     def _number(self, part: object) -> list[int]:
@@ -206,14 +209,25 @@ def _ordered(nodes: list[Node]) -> list[int]:
     return order
 
 
-def _backtracks(held: _Schema) -> bool:
-    patterns = [held.get("pattern"), *_mapped(held.get("patternProperties"))]
-    return any(isinstance(pattern, str) and _BACKTRACKS.search(pattern) for pattern in patterns)
+class Survey(Struct):
+    """What one look at all JSON objects within a schema tells. ``size``: the checks of one place, if not intricate."""
 
+    is_intricate: bool = False
+    has_choices: bool = False
+    size: int = 1
+    patterns: set[str] = field(default_factory=set[str])
 
-def has_choices(schema: object) -> bool:
-    """Whether a schema says ``anyOf`` or ``oneOf`` somewhere."""
-    return any("anyOf" in held or "oneOf" in held for held in _objects(schema))
+    @staticmethod
+    def of(schema: object) -> Survey:
+        """Look through a schema."""
+        survey = Survey(size=size_of(schema))  # no list in it is longer than that
+        for held in _objects(schema):
+            survey.size += weight(held) + of_numbers(held)
+            survey.patterns.update(patterns_of(held))
+            survey.has_choices |= "anyOf" in held or "oneOf" in held
+            survey.is_intricate |= not _INTRICATE.isdisjoint(held)
+        survey.is_intricate |= any(BACKTRACKS.search(pattern) for pattern in survey.patterns)
+        return survey
 
 
 def _objects(root: object) -> Iterator[_Schema]:

@@ -7,7 +7,7 @@ Source: 2026-07-28 server/tools#output-schema.
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 import jsonschema_rs
 from msgspec import Struct
@@ -15,10 +15,13 @@ from msgspec import Struct
 from dragoman.errors import InvalidResult
 from dragoman.protocol.kept import decode_any
 from dragoman.schema.effort import Effort
-from dragoman.schema.graph import has_choices
+from dragoman.schema.graph import Survey
+from dragoman.schema.weight import bound_patterns
 
 __all__ = ["Problem", "Validator"]
 
+#: Threads have small stacks, and the validator goes down on them.
+_DEEPEST: Final = 100
 _BACKTRACKING_STEPS: Final = 100_000
 _LARGEST_SCHEMA_BYTES: Final = 4 * 1024 * 1024
 # Telling what is wrong costs a thousand times what finding out costs: with a choice in the schema, the validator first
@@ -39,19 +42,24 @@ class Validator:
     """One schema, compiled.
 
     Raises:
-        InvalidResult: the schema is not JSON, not a valid schema, too large, refers to something that is not in it, or
+        InvalidResult: the schema is not JSON, not a valid schema, too large or too deep, has too many or too large
+            patterns, refers to something that is not in it, or
             to itself without end.
     """
 
-    __slots__ = ("_compiled", "_effort", "_most_explained")
+    __slots__ = ("_compiled", "_effort", "_most_explained", "_size", "_told")
 
     def __init__(self, schema: bytes) -> None:
         if len(schema) > _LARGEST_SCHEMA_BYTES:
             raise InvalidResult(f"the schema is larger than {_LARGEST_SCHEMA_BYTES} bytes")
         told = decode_any(schema, "the schema")
-        effort = Effort.of(told)
-        self._effort = None if effort is None or effort.is_modest else effort
-        self._most_explained = _MOST_EXPLAINED_OF_CHOICES if has_choices(told) else _MOST_EXPLAINED
+        _bound_depth(schema, told, "the schema")
+        survey = Survey.of(told)
+        bound_patterns(survey.patterns)
+        self._told = told
+        self._size = survey.size
+        self._effort = Effort.of(told) if survey.is_intricate else None
+        self._most_explained = _MOST_EXPLAINED_OF_CHOICES if survey.has_choices else _MOST_EXPLAINED
         try:
             self._compiled = jsonschema_rs.validator_for(
                 told,
@@ -65,10 +73,11 @@ class Validator:
         """Give the first thing that does not fit, or None. ``value`` is JSON.
 
         Raises:
-            InvalidResult: ``value`` is not JSON, or checking it would take too long.
+            InvalidResult: ``value`` is not JSON, is nested too deeply, or checking it would take too long.
         """
         instance = decode_any(value, "the value")
-        checks = 0 if self._effort is None else self._effort.spent_on(instance)
+        _bound_depth(value, instance, "the value")
+        checks = self._checks(value, instance)
         if checks is None:
             raise InvalidResult(
                 "checking the value against its schema would take too long",
@@ -86,6 +95,34 @@ class Validator:
         except (ValueError, RecursionError) as error:
             raise InvalidResult(f"the value can't be checked ({_shortened(str(error))})") from None
         return None
+
+    def _checks(self, value: bytes, instance: object) -> int | None:
+        """Give how many checks a value takes at most; 0 if too few to count, None if they are too many."""
+        if self._effort is None:
+            if Effort.is_small(self._size, value):
+                return 0
+            try:
+                self._effort = Effort.of(self._told)
+            except InvalidResult:
+                return None
+        return self._effort.spent_on(instance)
+
+
+def _bound_depth(raw: bytes, value: object, what: str) -> None:
+    if raw.count(b"[") + raw.count(b"{") <= _DEEPEST:
+        return
+    here: list[object] = [value]
+    for _ in range(_DEEPEST):
+        here = [
+            child
+            for held in here
+            if isinstance(held, dict | list)
+            for child in (cast("dict[str, Any]", held).values() if isinstance(held, dict) else cast("list[Any]", held))
+            if isinstance(child, dict | list)
+        ]
+        if not here:
+            return
+    raise InvalidResult(f"{what} is nested deeper than {_DEEPEST} levels")
 
 
 def _refuse(uri: str) -> NoReturn:
