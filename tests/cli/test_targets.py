@@ -130,3 +130,26 @@ def test_no_secret_shows_in_the_settings_text() -> None:
     with pytest.raises(ConfigError) as caught:
         configured(reach("https://example.com", headers=("A=${TOKEN}",), protocol_version="x"), ENVIRONMENT)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        (reach("https://example.com", headers=("Authorization Bearer s3cret",)), "--header 'Authorization …' has no"),
+        (reach("https://example.com", headers=("Authorization s3cret==",)), "--header 'Authorization …' has no"),
+        (reach("https://example.com", headers=("=s3cret",)), "--header has no name. Write --header NAME=VALUE."),
+        (reach("https://example.com", headers=("x" * 40 + "s3cret",)), "--header '" + "x" * 32 + " …' has no value"),
+        (reach("https://example.com", more=("headers.Authorization s3cret",)), "--set 'headers.Authorization …' has"),
+        (reach("server", env=("TOKEN s3cret",)), "--env 'TOKEN …' has no value"),
+        (reach("localhost:1/mcp?token=s3cret"), "'localhost:1/mcp?token=***' looks like an address"),
+        (reach("localhost:1?token=s3cret"), "'localhost:1?token=***' looks like an address"),
+        (reach("me:s3cret@localhost:1/mcp"), "'***@localhost:1/mcp' looks like an address"),
+        (reach("localhost:99999/mcp?token=s3cret"), "'***' looks like an address"),
+    ],
+)
+def test_no_slip_tells_a_secret(told: Reach, error: str) -> None:
+    """What may be the value is left out of the error and of its advice."""
+    with pytest.raises(DragomanError) as caught:
+        configured(told, ENVIRONMENT)
+    assert str(caught.value).startswith(error)
+    assert "s3cret" not in str(caught.value)

@@ -19,6 +19,7 @@ from dragoman.protocol.versions import HANDSHAKE_VERSIONS, STATELESS_VERSIONS
 __all__ = ["Desk", "Settings", "server_options"]
 
 _HERE: Final = "."
+_URL_MARK: Final = "://"
 _TRANSPORTS: Final = "stdio, streamable_http, sse, websocket, or one of a plug-in"
 
 
@@ -144,5 +145,9 @@ def _tell_what_was_meant(given: Mapping[str, object]) -> None:
         elif isinstance(value, tuple):
             words += cast("tuple[str, ...]", value)
     target = meant_target(words)
+    if _URL_MARK in target.partition(" ")[0]:
+        from dragoman.config.model import redact_url
+
+        target = redact_url(target)
     if target:
         raise UsageError("no server is named", hint=f"Did you mean -s {shlex.quote(target)}?")

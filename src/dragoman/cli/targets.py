@@ -13,13 +13,14 @@ from typing import Any, Final
 
 import msgspec
 
-from dragoman.config.model import ServerConfig, Tls, config_for
+from dragoman.config.model import ServerConfig, Tls, config_for, redact_url
 from dragoman.errors import ConfigError, UsageError
 
 __all__ = ["Reach", "configured", "expanded", "pairs"]
 
 _VARIABLE: Final = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-_BARE_ADDRESS: Final = re.compile(r"(?:localhost|[\w.-]+:\d+)(?:/\S*)?")
+_BARE_ADDRESS: Final = re.compile(r"(?:[^\s/@:]+:[^\s/@]*@)?(?:localhost|[\w.-]+:\d+)(?:[/?#]\S*)?")
+_LONGEST_NAME: Final = 32
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _BUILTINS: Final = frozenset({".", "cd", "exec", "export", "set", "source", "ulimit"})
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -109,11 +110,19 @@ def pairs(words: Sequence[str], option: str, environment: Mapping[str, str], *, 
         if colon and ":" in name:
             name, mark, value = word.partition(":")
             value = value.lstrip()
-        if not name.strip() or not mark:
-            shown = name.strip() or word
-            raise UsageError(f"{option} {shown!r} has no value", hint=f"Write {option} NAME=VALUE.")
+        if not mark or len(name.split()) != 1:
+            raise UsageError(_slip(option, name), hint=f"Write {option} NAME=VALUE.")
         found[name.strip()] = expanded(value, option, environment)
     return found
+
+
+def _slip(option: str, name: str) -> str:
+    """Tell of a word that is no pair, without what may be its value: it may be secret."""
+    head, *rest = name.split() or [""]
+    if not head:
+        return f"{option} has no name"
+    shown = head[:_LONGEST_NAME] + (" …" if rest or len(head) > _LONGEST_NAME else "")
+    return f"{option} {shown!r} has no value"
 
 
 def expanded(text: str, option: str, environment: Mapping[str, str]) -> str:
@@ -143,7 +152,10 @@ def _check_address(target: str) -> None:
         ConfigError: it lacks its scheme, or has one that no transport knows.
     """
     if _BARE_ADDRESS.fullmatch(target):
-        raise ConfigError(f"{target!r} looks like an address without its scheme", hint=f"Write http://{target}.")
+        url = redact_url(f"http://{target}")
+        shown = url.removeprefix("http://")
+        hint = f"Write {url}." if shown == target else "Write http:// before it."
+        raise ConfigError(f"{shown!r} looks like an address without its scheme", hint=hint)
     scheme = _SCHEME.match(target)
     if scheme and scheme[1].lower() not in _SCHEMES:
         raise ConfigError(f"{scheme[1]}:// leads to no server", hint=f"A URL begins with {_told(_SCHEMES)}.")
