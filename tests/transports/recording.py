@@ -25,7 +25,8 @@ def settles(data: bytes, request_id: RequestId | None) -> bool:
         found: Any = json.loads(data)
     except ValueError:
         return False
-    parts = cast("list[dict[str, Any]]", found if isinstance(found, list) else [found])
+    listed = cast("list[Any]", found if isinstance(found, list) else [found])
+    parts = [cast("dict[str, Any]", part) for part in listed if isinstance(part, dict)]
     return any("method" not in part and part.get("id") in (None, request_id, str(request_id)) for part in parts)
 
 

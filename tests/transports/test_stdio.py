@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from itertools import pairwise
 
 import psutil
 import pytest
@@ -204,6 +205,37 @@ async def test_rubbish_is_handed_on_and_hurts_no_answer() -> None:
         await send(transport, call(2, "invalid_utf8"))
         await inbox.until(lambda: len(inbox.lines) == 8 + 1000 + 2)
         assert b"caf\xe9 \xff" in inbox.lines[-1]
+
+
+@pytest.mark.parametrize("how", ["exec sleep 10", "exit 0"], ids=["lives", "exits"])
+async def test_a_flood_of_short_lines_leaves_others_their_turn(how: str) -> None:
+    """At most 500 messages are handed on in one turn of the loop, in order, and the end comes after the last."""
+    transport, inbox = shell(f"seq -f '{{}}%.0f' 60000; printf last; {how}"), RecordingInbox()
+    seen = [0]
+
+    def look() -> None:
+        seen.append(len(inbox.lines))
+        if not inbox.lost and len(inbox.lines) < 60_000:
+            asyncio.get_running_loop().call_soon(look)
+
+    await transport.open(inbox)
+    look()
+    await (inbox.loss() if how == "exit 0" else inbox.until(lambda: len(inbox.lines) == 60_000))
+    assert max(later - earlier for earlier, later in pairwise(seen)) <= 500
+    assert inbox.lines == [b"{}%d" % number for number in range(1, 60_001)]
+    assert len(inbox.rejected) == (how == "exit 0")
+    await transport.aclose()
+
+
+async def test_closing_amid_a_flood_drops_the_rest_and_ends_the_server() -> None:
+    """What waits to be handed on is told to nobody; the server can write on and end in its own way."""
+    transport, inbox = shell("while :; do seq -f '{}%.0f' 20000; done"), RecordingInbox()
+    await transport.open(inbox)
+    await inbox.until(lambda: bool(inbox.lines))
+    await transport.aclose()
+    heard = len(inbox.lines)
+    await asyncio.sleep(0)
+    assert (len(inbox.lines), inbox.lost) == (heard, [])
 
 
 async def test_a_line_over_the_limit_is_dropped_and_told_with_its_id() -> None:

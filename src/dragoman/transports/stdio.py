@@ -11,6 +11,8 @@ import asyncio
 import logging
 import os
 import weakref
+from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import structs
@@ -53,6 +55,10 @@ _EXIT_GRACE: Final = 0.25
 #: After the exit, at most this many reads of what is left: a grandchild may hold the pipe and go on writing.
 _LAST_READS: Final = 64
 
+#: Messages handed on in one turn of the loop. The rest has to wait, and nothing is read meanwhile: one read may bring
+#: 32,000 lines, and whoever talks to other servers waits with them.
+_MOST_AT_ONCE: Final = 500
+
 
 class StdioTransport:
     """One server, started as a process of its own. POSIX only.
@@ -69,6 +75,8 @@ class StdioTransport:
         self._config = config
         self._process: ServerProcess | None = None
         self._splitter = LineSplitter(config.max_message_bytes)
+        self._waiting: deque[bytes | OversizeLine] = deque()
+        self._ends = False  # as soon as nothing waits any more
         self._backlog = Backlog()
         self._words = bytearray()
         self._established = False
@@ -189,12 +197,38 @@ class StdioTransport:
     def _deliver(self, data: bytes) -> None:
         if self._over is not None:
             return
+        lines = self._splitter.feed(data)
+        if not self._waiting and len(lines) <= _MOST_AT_ONCE:
+            self._hand_on(lines)
+            return
+        if not self._waiting:
+            self._loop.remove_reader(self._stdout)
+            self._loop.call_soon(self._hand_on_some)
+        self._waiting.extend(lines)
+
+    def _hand_on(self, lines: Iterable[bytes | OversizeLine]) -> None:
         received = self._inbox.message_received
-        for line in self._splitter.feed(data):
+        for line in lines:
             if isinstance(line, bytes):
                 received(line)
             else:
                 self._reject(line)
+
+    def _hand_on_some(self) -> None:
+        """Hand on the first of what waits. After the last, go on reading, or tell of the end that was put off."""
+        waiting = self._waiting
+        if not waiting:  # it was dropped, because the end began
+            return
+        try:
+            self._hand_on([waiting.popleft() for _ in range(min(len(waiting), _MOST_AT_ONCE))])
+        finally:
+            if waiting:
+                self._loop.call_soon(self._hand_on_some)
+            elif self._ends:
+                self._finish_lines()
+                self._lose()
+            elif self._over is None:
+                self._loop.add_reader(self._stdout, self._read_stdout)
 
     def _finish_lines(self) -> None:
         if self._over is not None:
@@ -280,7 +314,8 @@ class StdioTransport:
                 if not data:
                     break
                 self._deliver(data)
-            self._finish_lines()
+            if not self._waiting:
+                self._finish_lines()
         for _ in range(_LAST_READS):
             data = self._read_rest(self._stderr)
             if not data:
@@ -308,10 +343,14 @@ class StdioTransport:
             self._lose()
 
     def _lose(self) -> None:
-        if self._over is None:
-            self._over = error = self._loss()
-            self._begin_end()
-            self._inbox.connection_lost(error)
+        if self._over is not None:
+            return
+        if self._waiting:
+            self._ends = True
+            return
+        self._over = error = self._loss()
+        self._begin_end()
+        self._inbox.connection_lost(error)
 
     def _loss(self) -> ConnectionLost | ServerExited:
         returncode = self._process.returncode if self._process is not None else None
@@ -346,6 +385,9 @@ class StdioTransport:
             return
         if self._grace is not None:
             self._grace.cancel()
+        if self._waiting:  # its output is read on, so that it can write its last
+            self._waiting.clear()
+            self._loop.add_reader(self._stdout, self._read_stdout)
         self._stop_writing()
         for message in self._backlog.abandon(self._refusal):
             if message.id is not None:
