@@ -203,3 +203,12 @@ def _time_to_parse(size: int, *, chunk: int) -> float:
     assert isinstance(event, Event)
     assert len(event.data) == size // chunk * chunk
     return time.process_time() - started
+
+
+def test_an_event_id_that_fits_no_header_is_ignored() -> None:
+    """Over 4 KiB, the id before it stays; the event counts."""
+    parser = EventParser(100_000)
+    assert len(parser.feed(b"id: a\ndata: x\n\nid: " + b"y" * 4097 + b"\ndata: x\n\n")) == 2
+    assert parser.last_event_id == "a"
+    parser.feed(b"id: " + b"y" * 4096 + b"\n\n")
+    assert parser.last_event_id == "y" * 4096

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dragoman import Server, connect
-from dragoman.errors import RequestTimeout, ServerError
+from dragoman.errors import InvalidArguments, RequestTimeout, ServerError
 from dragoman.protocol.types import LogMessage, Progress, PromptReference, ResourceReference
 from tests.server.conftest import Clock, quiet
 from tests.server.peer import HANDSHAKE, META, STATELESS, Answer, Json, Peer, Request, RpcError, always, silence, text
@@ -271,3 +271,14 @@ async def test_errors_keep_their_code_and_data(neighbour: Server) -> None:
     error = caught.value
     assert (error.rpc_code, error.rpc_message, error.data) == (-32099, "no\nway", {"reasons": [1, "ü"]})
     assert error.method == "tools/call"
+
+
+async def test_half_a_character_is_refused_before_anything_is_sent(neighbour: Server) -> None:
+    """A lone surrogate can't be written as JSON; the error itself can be printed."""
+    peer = Peer()
+    async with connect(peer.transport) as server:
+        for call in (server.read_resource("file:///\ud800"), server.complete(PromptReference("p"), "a", "\ud800")):
+            with pytest.raises(InvalidArguments) as caught:
+                await call
+            assert str(caught.value).encode()
+    assert peer.params("resources/read") == peer.params("completion/complete") == []

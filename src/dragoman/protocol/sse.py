@@ -23,6 +23,9 @@ _DATA: Final = b"data:"
 _TELLING: Final = len(_DATA) + 1
 """Bytes at a line's begin that tell whether it is a data line and where its value starts."""
 
+_LONGEST_ID: Final = 4 * 1024
+"""Bytes of an event id that is kept: it goes back in a header, which has no room for more."""
+
 _RETRY_DIGITS: Final = 9
 """Digits of ``retry`` that are believed: eleven days in milliseconds."""
 
@@ -144,7 +147,7 @@ class EventParser:
             self._data_line(_DATA)
         elif name == b"event":
             self._type = value.decode("utf-8", "replace")
-        elif name == b"id" and b"\0" not in value:
+        elif name == b"id" and b"\0" not in value and len(value) <= _LONGEST_ID:
             self._id = value.decode("utf-8", "replace")
         elif name == b"retry" and value.isdigit():
             digits = value.lstrip(b"0") or b"0"

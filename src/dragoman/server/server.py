@@ -23,7 +23,7 @@ from dragoman.errors import (
     RequestTimeout,
 )
 from dragoman.protocol.changes import ChangeFilter
-from dragoman.protocol.jsonrpc import encode
+from dragoman.protocol.jsonrpc import encode, printable
 from dragoman.protocol.kept import Kept
 from dragoman.protocol.lifecycle import Agreement, Verdict
 from dragoman.protocol.results import ToolResult
@@ -259,7 +259,9 @@ class Server:
         Raises:
             ResourceNotFound, InvalidParams: the server has no such resource (-32002 before 2026-07-28, -32602 since).
         """
-        raw = await self._calls.call("resources/read", b'"uri":%b' % encode(uri), name=uri, timeout=timeout)
+        raw = await self._calls.call(
+            "resources/read", b'"uri":%b' % self._written(uri, "the resource's URI"), name=uri, timeout=timeout
+        )
         return self._calls.read(ReadResult, raw, f"what resource {uri} holds")
 
     # Prompts and completion.
@@ -297,7 +299,9 @@ class Server:
         params: dict[str, Any] = {"ref": wire, "argument": {"name": argument, "value": value}}
         if context:
             params["context"] = {"arguments": dict(context)}
-        raw = await self._calls.whole("completion/complete", encode(params)[1:-1], timeout=timeout)
+        raw = await self._calls.whole(
+            "completion/complete", self._written(params, "what to complete")[1:-1], timeout=timeout
+        )
         return self._calls.read(Completion, raw, "the completion")
 
     # The conversation itself.
@@ -394,8 +398,15 @@ class Server:
         try:
             return b'"name":%b,"arguments":%b' % (encode(name), encode(arguments or {}))
         except (TypeError, ValueError, RecursionError) as error:
-            what = f"the arguments of {name} can't be written as JSON ({error})"
+            what = f"the arguments of {printable(name)} can't be written as JSON ({error})"
             raise InvalidArguments(what, server=self.name) from None
+
+    def _written(self, value: object, what: str) -> bytes:
+        try:
+            return encode(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            told = f"{what} can't be written as JSON ({printable(str(error))})"
+            raise InvalidArguments(told, server=self.name) from None
 
     def _headers(self, name: str, arguments: Mapping[str, Any] | None) -> Mapping[str, str] | None:
         try:

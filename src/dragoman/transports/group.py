@@ -9,6 +9,7 @@ It waits for nothing: `process.py` does.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -20,6 +21,7 @@ from typing import Final, NamedTuple
 __all__ = ["ProcessGroup"]
 
 _PROC: Final = Path("/proc")
+_NO_ROOM: Final = (errno.EMFILE, errno.ENFILE)
 
 
 class _Entry(NamedTuple):
@@ -52,7 +54,8 @@ class ProcessGroup:
         """
         roots = {self.leader, *self._held} if self._led else set(self._held)
         if roots and _can_look():
-            self._hold(entry.pid for entry in _descendants(roots, since) if entry.group != self.leader)
+            with contextlib.suppress(OSError):  # no descriptor is left: then the group alone is reached
+                self._hold(entry.pid for entry in _descendants(roots, since) if entry.group != self.leader)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to every process of the group and to every stray."""
@@ -97,7 +100,10 @@ class ProcessGroup:
     def _has_only_dead(self) -> bool:
         if not _can_look():
             return False
-        living = [entry.pid for entry in _living(time.monotonic()) if entry.group == self.leader]
+        try:
+            living = [entry.pid for entry in _living(time.monotonic()) if entry.group == self.leader]
+        except OSError:
+            return False
         self._hold(living)
         return not living
 
@@ -143,13 +149,16 @@ def _living(since: float) -> list[_Entry]:
 
 
 def _look_around() -> list[_Entry]:
+    """Look through all processes. Raises OSError where no descriptor is left to look with."""
     found: list[_Entry] = []
     for name in os.listdir(_PROC):  # noqa: PTH208 - hundreds of names, and four times faster
         if not name.isdecimal():
             continue
         try:
             descriptor = os.open(f"/proc/{name}/stat", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise
             continue
         try:
             # "pid (name) state parent group …"; the name may hold blanks and brackets.

@@ -50,7 +50,7 @@ class _Body:
         try:
             return await self._stream.readany()
         except FOREIGN_FAULTS as error:
-            raise native(error) from error
+            raise native(error) from None  # aiohttp's own would show URLs, with passwords, in tracebacks
 
     def at_eof(self) -> bool:
         """See `Content`."""
@@ -127,9 +127,9 @@ class ProxiedPool:
                 proxy=self._proxy,
             )
         except _UNSENT as error:
-            raise self._faults.unreachable(native(error)) from error
+            raise self._faults.unreachable(native(error)) from None
         except FOREIGN_FAULTS as error:
-            raise self._faults.broken(native(error), request.label) from error
+            raise self._faults.broken(native(error), request.label) from None
         received = Received(response.status, response.reason or "", response.headers, _Body(response.content))
         return Answer(received, response, request.label, self._faults, self._lingering)
 
@@ -163,7 +163,7 @@ class ProxiedPool:
             what = f"the WebSocket's opening was redirected (HTTP {error.status}), which was not followed"
             raise HttpError(what, status=error.status, server=config.name) from None
         except FOREIGN_FAULTS as error:
-            raise self._faults.unreachable(native(error)) from error
+            raise self._faults.unreachable(native(error)) from None
 
     def _no_websocket(self, error: aiohttp.WSServerHandshakeError) -> DragomanError:
         config = self._faults.config

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SseTransport"]
 
+#: Bytes of an endpoint's address; no server in use tells a longer one.
+_LONGEST_ENDPOINT: Final = 8 * 1024
 _SETTLED: Final = frozenset({"accept", "accept-encoding", "content-type"})
 
 
@@ -131,9 +133,10 @@ class SseTransport:
 
     def _take(self, event: Event | OversizeEvent) -> None:
         if isinstance(event, Event) and event.type == "endpoint":
-            told = self._address.joined(event.data.decode("utf-8", "replace"))
-            if told is not None and not self._endpoint.done():
-                self._endpoint.set_result(told)
+            if len(event.data) <= _LONGEST_ENDPOINT and not self._endpoint.done():
+                told = self._address.joined(event.data.decode("utf-8", "replace"))
+                if told is not None:
+                    self._endpoint.set_result(told)
             return
         deliver(self._inbox, self._config, event)
 

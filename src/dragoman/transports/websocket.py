@@ -17,7 +17,7 @@ from dragoman.config.model import ServerConfig
 from dragoman.errors import ConnectionClosed, ConnectionLost, OutcomeUnknown
 from dragoman.transports.base import Inbox, Outgoing
 from dragoman.transports.network import address_of, configured_headers, proxy_for
-from dragoman.transports.proxied import FOREIGN_FAULTS, ProxiedPool
+from dragoman.transports.proxied import FOREIGN_FAULTS, ProxiedPool, native
 
 __all__ = ["WebSocketTransport"]
 
@@ -114,7 +114,7 @@ class WebSocketTransport:
             await self._socket.send_frame(message.data, WSMsgType.TEXT)
         except FOREIGN_FAULTS as error:
             what = f"the WebSocket broke while {message.method or 'an answer'} was sent"
-            raise OutcomeUnknown(what, method=message.method, server=self._config.name) from error
+            raise OutcomeUnknown(what, method=message.method, server=self._config.name) from native(error)
 
     async def aclose(self) -> None:
         """See `Transport`; the server has ``shutdown_timeout`` seconds to say goodbye."""
