@@ -185,6 +185,19 @@ async def test_a_stream_without_an_endpoint_is_given_up(ending: str) -> None:
     assert "no endpoint" in str(error)
 
 
+async def test_an_endpoint_longer_than_any_address_is_not_taken() -> None:
+    """Eight kibibytes are looked at; with more, the stream has told none."""
+
+    async def script(visit: Visit) -> None:
+        await visit.stream()
+        await visit.chunk(b"event: endpoint\ndata: /" + b"x" * 8192 + b"\n\n")
+        await visit.end()
+
+    error = await refused(script)
+    assert isinstance(error, HandshakeFailed)
+    assert "no endpoint" in str(error)
+
+
 # What goes wrong later.
 
 
