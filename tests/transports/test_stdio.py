@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 import tracemalloc
 from itertools import pairwise
@@ -253,8 +254,9 @@ async def test_a_line_over_the_limit_is_dropped_and_told_with_its_id() -> None:
         assert psutil.Process().memory_info().rss - before < 20 * MEGABYTE
 
 
-async def test_a_flood_on_stderr_neither_blocks_the_server_nor_fills_memory() -> None:
+async def test_a_flood_on_stderr_neither_blocks_the_server_nor_fills_memory(caplog: pytest.LogCaptureFixture) -> None:
     """All is read, the last 64 KiB are kept."""
+    caplog.set_level(logging.INFO, logger="dragoman.stdio")  # at DEBUG, stderr is logged, and pytest keeps all of that
     async with opened("flood_stderr=5000000") as (transport, inbox):
         # Not the process's memory: on a machine that reclaims idle pages, that moves by itself.
         tracemalloc.start()
