@@ -387,7 +387,7 @@ class Connection:
         if question is not None:
             question.cancel()
             return
-        # A server ends a listen stream this way; for any other request it says that no answer will come.
+        # A server may end a listen stream this way, and nothing else: what it says of another request is not heeded.
         exchange = self._session.find(cancelled)
         if exchange is not None and exchange.method == "subscriptions/listen":
             self._session.pending.pop(exchange.id, None)

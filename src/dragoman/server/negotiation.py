@@ -180,13 +180,8 @@ class Opening:
 
     async def _try_initialize(self, step: Initialize, machine: Negotiation) -> Outcome:
         connection = self._standing()
-        members = {
-            "protocolVersion": step.version,
-            "capabilities": self._callbacks.offers().capabilities(stateless=False),
-            "clientInfo": self._client,
-        }
         attempt = asyncio.create_task(
-            connection.request("initialize", encode(members)[1:-1], timeout=self._config.connect_timeout),
+            _initialize(connection, step.version),
             name="dragoman handshake",
         )
         try:
@@ -247,17 +242,21 @@ async def reinitialize(connection: Connection, version: str) -> None:
     Raises:
         DragomanError: the handshake failed, or the server now wants another version.
     """
-    members = {
-        "protocolVersion": version,
-        "capabilities": connection.callbacks.offers().capabilities(stateless=False),
-        "clientInfo": connection.client,
-    }
-    raw = await connection.request("initialize", encode(members)[1:-1], timeout=connection.config.connect_timeout)
+    raw = await _initialize(connection, version)
     result = decode(InitializeResult, raw, "the answer to initialize")
     if result.protocol_version != version:
         raise ConnectionLost(f"the server came back with protocol version {result.protocol_version}, not {version}")
     connection.transport.negotiated(version)
     await connection.notify_and_wait("notifications/initialized")
+
+
+async def _initialize(connection: Connection, version: str) -> Raw:
+    members = {
+        "protocolVersion": version,
+        "capabilities": connection.callbacks.offers().capabilities(stateless=False),
+        "clientInfo": connection.client,
+    }
+    return await connection.request("initialize", encode(members)[1:-1], timeout=connection.config.connect_timeout)
 
 
 def _outcome(
