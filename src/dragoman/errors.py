@@ -3,12 +3,16 @@
 Pure values: they know no transport and no session. Whoever meets a foreign exception converts it to one of these.
 
     DragomanError
-    ├── ConfigError                 fix the configuration
+    ├── ConfigError                 fix the configuration; ``file``, ``line`` and ``key`` tell where
     │   └── CommandNotFound
     ├── UsageError                  fix the call
     │   ├── InvalidArguments        the arguments can't be sent as they are
+    │   ├── UnknownName             no server, tool, resource or prompt of that name; the nearest are told
+    │   ├── AmbiguousName           several servers have it; ``candidates`` are their full names
+    │   ├── ToolDisabled            the configuration switches this tool off
     │   └── NotSupported            this server, era or transport lacks the feature
     ├── CannotConnect               no conversation came about: look at the server
+    │   ├── ServerNotReady          the hub knows that it is away; nothing was sent
     │   ├── ServerExited            its process ended; the last lines of stderr are told
     │   ├── HandshakeFailed
     │   └── VersionMismatch
@@ -44,6 +48,7 @@ from typing import Any, ClassVar, Final
 
 __all__ = [
     "AccessDenied",
+    "AmbiguousName",
     "CannotConnect",
     "CommandNotFound",
     "ConfigError",
@@ -68,10 +73,13 @@ __all__ = [
     "ResourceNotFound",
     "ServerError",
     "ServerExited",
+    "ServerNotReady",
     "SessionExpired",
     "TaskFailed",
     "TooManyRounds",
+    "ToolDisabled",
     "Unavailable",
+    "UnknownName",
     "UnknownResultType",
     "UrlElicitationRequired",
     "UsageError",
@@ -119,9 +127,34 @@ def _revive(kind: type[DragomanError], arguments: tuple[object, ...]) -> Dragoma
 
 
 class ConfigError(DragomanError):
-    """The configuration can't be used; nothing was started."""
+    """The configuration can't be used; nothing was started.
+
+    ``file`` is the path of the file it was read from (empty: it was given in code), ``line`` the line in it, from 1
+    (None: not known), ``key`` the dotted path of the key, as in ``mcpServers.files.timeout``.
+    """
 
     code = "config.invalid"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        file: str = "",
+        line: int | None = None,
+        key: str = "",
+        server: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.file = file
+        self.line = line
+        self.key = key
+
+    def __str__(self) -> str:
+        if not self.file:
+            return super().__str__()
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.key + ': ' if self.key else ''}{self.what.rstrip('.')}.{' ' + self.hint if self.hint else ''}"
 
 
 class CommandNotFound(ConfigError):
@@ -138,10 +171,10 @@ class UsageError(DragomanError):
 
 
 class InvalidArguments(UsageError):
-    """The arguments can't be written as JSON, or not into a header that the tool wants; nothing was sent.
+    """The arguments do not fit the tool's input schema, or can't be written as JSON or into a header; nothing was sent.
 
-    The library does not hold arguments against the tool's input schema: servers do. The command line does, and raises
-    this too. ``path`` is a JSON pointer to the offending value, or empty.
+    `Server.call_tool` does not hold arguments against the schema: servers do. The hub and the command line do.
+    ``path`` is a JSON pointer to the offending value, or empty.
     """
 
     code = "usage.arguments"
@@ -149,6 +182,55 @@ class InvalidArguments(UsageError):
     def __init__(self, what: str, *, path: str = "", server: str | None = None, hint: str | None = None) -> None:
         super().__init__(what, server=server, hint=hint)
         self.path = path
+
+
+class UnknownName(UsageError):
+    """Nothing of that name is known. ``name`` is what was asked for, ``nearest`` the names most like it, best first."""
+
+    code = "usage.unknown_name"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        name: str = "",
+        nearest: Sequence[str] = (),
+        server: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.name = name
+        self.nearest = tuple(nearest)
+
+
+class AmbiguousName(UsageError):
+    """Several servers have what was asked for. ``name`` is what was asked for, ``candidates`` the full names."""
+
+    code = "usage.ambiguous"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        name: str = "",
+        candidates: Sequence[str] = (),
+        server: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.name = name
+        self.candidates = tuple(candidates)
+
+
+class ToolDisabled(UsageError):
+    """The configuration switches this tool off (``disabled_tools``). ``tool`` is its name on its server."""
+
+    code = "usage.tool_disabled"
+    default_hint = "Take it out of disabled_tools if it should be called."
+
+    def __init__(self, what: str, *, tool: str = "", server: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.tool = tool
 
 
 class NotSupported(UsageError):
@@ -162,6 +244,30 @@ class CannotConnect(DragomanError):
 
     code = "connect.failed"
     default_hint = "Check that the server runs and that its address is right."
+
+
+class ServerNotReady(CannotConnect):
+    """The hub knows that the server can't be asked now, and has sent it nothing.
+
+    ``state`` is the server's state (``waiting``, ``needs_login``, ``failed``, ``stopped``, ``disabled``), ``retry_in``
+    the seconds until the hub tries again by itself (None: it does not). The error behind it is the ``__cause__``.
+    """
+
+    code = "connect.not_ready"
+    default_hint = "See hub.status() for the reason."
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        state: str = "",
+        retry_in: float | None = None,
+        server: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what, server=server, hint=hint)
+        self.state = state
+        self.retry_in = retry_in
 
 
 class ServerExited(CannotConnect):

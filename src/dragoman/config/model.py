@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import Struct, ValidationError, convert, field, structs
 
+from dragoman.config.supervision import Restart, Retry
 from dragoman.errors import ConfigError
 from dragoman.protocol.versions import HANDSHAKE_VERSIONS, STATELESS_VERSIONS, revision
 
@@ -60,6 +61,17 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     - ``inherit_env`` passes this process's whole environment on to a stdio server; otherwise only the few variables
       that programs need to start (``PATH``, ``HOME`` …).
 
+    What follows counts in a `Hub` only:
+
+    - ``disabled``: known, but never started. ``start``: ``eager``, or ``on_use`` by the first call that needs it.
+      ``priority``: of the servers to start, those with more come first.
+    - ``idle_timeout``: shut down after so long without a call; the next call wakes it. None: never.
+    - ``health_interval``: how often a server that nobody calls is asked whether it is there. None: never.
+    - ``restart``, ``retry``: how it is brought back, and what may be repeated.
+    - ``concurrency``: so many calls at once at most; others wait. ``rate``: so many calls in a second at most.
+    - ``disabled_tools``: tools that are neither listed nor called. ``auto_approve``: tools that may be called without
+      asking a person. In both, ``*`` stands for anything.
+
     Raises:
         ConfigError: a value is of a wrong type, or can't work with the others; the text names the key.
     """
@@ -88,12 +100,24 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
     max_connections: int = 100
     validate_results: bool = True
+    disabled: bool = False
+    start: Literal["eager", "on_use"] = "eager"
+    priority: int = 0
+    idle_timeout: float | None = None
+    health_interval: float | None = None
+    restart: Restart = Restart()
+    retry: Retry = Retry()
+    concurrency: int | None = None
+    rate: float | None = None
+    disabled_tools: tuple[str, ...] = ()
+    auto_approve: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
         settle = structs.force_setattr
-        if isinstance(self.args, str):
-            self._fail("args", "must be a list of strings, not one string")
+        for key in ("args", "disabled_tools", "auto_approve"):
+            if isinstance(getattr(self, key), str):
+                self._fail(key, "must be a list of strings, not one string")
         for spec in _fields():
             value = getattr(self, spec.name)
             try:
@@ -154,6 +178,12 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
         for key in ("timeout", "max_timeout", "connect_timeout", "probe_timeout", "sse_read_timeout"):
             if not getattr(self, key) > 0:
                 self._fail(key, "must be more than 0 seconds")
+        for key in ("idle_timeout", "health_interval", "rate"):
+            value = getattr(self, key)
+            if value is not None and not value > 0:
+                self._fail(key, "must be more than 0")
+        if self.concurrency is not None and self.concurrency < 1:
+            self._fail("concurrency", "must be at least 1")
         if not self.shutdown_timeout >= 0:
             self._fail("shutdown_timeout", "must be 0 seconds or more")
         if self.max_message_bytes < _SMALLEST_BOUND:
@@ -187,7 +217,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     __str__ = __repr__
 
     def _fail(self, key: str, problem: str) -> NoReturn:
-        raise ConfigError(f"{key}: {problem}", server=self.name or None)
+        raise ConfigError(f"{key}: {problem}", key=key, server=self.name or None)
 
 
 @cache
@@ -199,7 +229,7 @@ def _told(error: ValidationError, value: object) -> str:
     """Give msgspec's complaint in our words. It names types and places, never values."""
     problem, _, place = str(error).partition(" - at ")
     if "enum" in problem:
-        return f"{value!r} is neither handshake nor stateless"
+        return f"{value!r} is none of the values that it can have"
     if isinstance(value, Mapping):
         names = [name for name, held in cast("Mapping[object, object]", value).items() if not isinstance(held, str)]
         place = f" under {names[0]!r}" if names and isinstance(names[0], str) else " as a name"

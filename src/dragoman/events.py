@@ -1,0 +1,236 @@
+"""What a hub tells those who listen: frozen values, named in the past tense.
+
+Pure. The wire name is derived from the class name: `CallFinished` is ``call.finished``. No event holds a secret: not the
+values of arguments, no headers, no environment; URLs and texts of errors are redacted where they are made. ``at`` is
+seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any, Final, Literal, TypeAlias
+
+from msgspec import Struct
+
+from dragoman.model import ServerState, ServerStatus
+
+__all__ = [
+    "CacheHit",
+    "CacheStored",
+    "CallFailed",
+    "CallFinished",
+    "CallProgressed",
+    "CallRetried",
+    "CallStarted",
+    "CatalogueChanged",
+    "ConfigReloaded",
+    "Event",
+    "EventsDropped",
+    "HandlerFailed",
+    "LogReceived",
+    "PolicyDenied",
+    "ResourceChanged",
+    "ServerAdded",
+    "ServerChanged",
+    "ServerLost",
+    "ServerRecovered",
+    "ServerRemoved",
+    "event_names",
+    "wire_name",
+]
+
+Listing: TypeAlias = Literal["tools", "resources", "templates", "prompts"]
+
+_CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+class Event(Struct, frozen=True, kw_only=True, gc=False):
+    """The base of all events: when it happened."""
+
+    at: float
+
+
+class ServerAdded(Event):
+    """A server was added to the hub, at its start or while it runs."""
+
+    server: str
+
+
+class ServerChanged(Event):
+    """A server came into another state. ``status`` is how it is now, ``before`` the state it was in."""
+
+    server: str
+    before: ServerState
+    status: ServerStatus
+
+
+class ServerLost(Event):
+    """A standing connection was lost. ``code`` and ``reason`` tell the error."""
+
+    server: str
+    code: str
+    reason: str
+
+
+class ServerRecovered(Event):
+    """A server that had been lost is connected again: listed anew and subscribed anew. ``away`` is in seconds."""
+
+    server: str
+    away: float
+
+
+class ServerRemoved(Event):
+    """A server was taken out of the hub."""
+
+    server: str
+
+
+class ConfigReloaded(Event):
+    """The configuration was read again. The names of the servers that were added, removed and changed."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+
+class CatalogueChanged(Event):
+    """What a server offers is another now. ``added`` and ``removed`` are names on that server (or URIs)."""
+
+    server: str
+    what: Listing
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    total: int = 0
+
+
+class CallStarted(Event):
+    """A request is about to be made. ``call_id`` joins the events of one call and is unique within the hub.
+
+    ``method`` is the protocol's (``tools/call``, ``resources/read``, ``prompts/get``, ``completion/complete``), ``name``
+    the tool's or prompt's name on its server, or the URI. ``arguments`` are the names of the arguments only.
+    """
+
+    call_id: int
+    server: str
+    method: str
+    name: str
+    arguments: tuple[str, ...] = ()
+
+
+class CallProgressed(Event):
+    """The server told how far a call is: ``progress`` of ``total``, in its own unit."""
+
+    call_id: int
+    server: str
+    name: str
+    progress: float
+    total: float | None = None
+    message: str | None = None
+
+
+class CallFinished(Event):
+    """A call was answered. ``seconds`` it took in all, ``size`` bytes came; ``is_error``: the tool reports a failure."""
+
+    call_id: int
+    server: str
+    method: str
+    name: str
+    seconds: float
+    size: int = 0
+    is_error: bool = False
+
+
+class CallFailed(Event):
+    """A call ended in an error, or was given up by its caller (code ``call.cancelled``)."""
+
+    call_id: int
+    server: str
+    method: str
+    name: str
+    seconds: float
+    code: str
+    reason: str
+
+
+class CallRetried(Event):
+    """A call is made again after ``delay`` seconds: attempt number ``attempt``, on ``server``, because of ``reason``.
+
+    ``why`` tells whether it is a repetition after a failure, a failover to another server, or a hedge.
+    """
+
+    call_id: int
+    server: str
+    name: str
+    attempt: int
+    delay: float
+    code: str
+    reason: str
+    why: Literal["retry", "failover", "hedge"] = "retry"
+
+
+class CacheHit(Event):
+    """A listing came from the kept catalogue. ``age`` is in seconds; ``stale``: it is past its lifetime."""
+
+    server: str
+    age: float
+    stale: bool
+
+
+class CacheStored(Event):
+    """What a server offers was kept on disk."""
+
+    server: str
+
+
+class PolicyDenied(Event):
+    """A call was refused before it was sent. ``rule`` names the setting that refused it."""
+
+    server: str
+    name: str
+    rule: str
+
+
+class ResourceChanged(Event):
+    """A resource that somebody subscribed to holds something else now."""
+
+    server: str
+    uri: str
+
+
+class LogReceived(Event):
+    """A server sent a log line; ``data`` is any JSON value, as the server chose it."""
+
+    server: str
+    level: str
+    logger: str | None
+    data: Any
+
+
+class HandlerFailed(Event):
+    """A handler of events raised, or took too long. ``handler`` is its name, ``reason`` what happened."""
+
+    handler: str
+    reason: str
+
+
+class EventsDropped(Event):
+    """A listener did not keep up, so its oldest ``count`` events were dropped. The first that it hears after the gap."""
+
+    count: int
+
+
+def wire_name(event: Event | type[Event]) -> str:
+    """Give the event's name on the wire, as in ``call.finished``."""
+    return _wire_name(event if isinstance(event, type) else type(event))
+
+
+def event_names() -> dict[str, type[Event]]:
+    """Give every kind of event by its wire name."""
+    return {_wire_name(kind): kind for kind in Event.__subclasses__()}
+
+
+@cache
+def _wire_name(kind: type[Event]) -> str:
+    noun, *verb = _CAPITAL.sub(" ", kind.__name__).split()
+    return f"{noun.lower()}.{'_'.join(verb).lower()}"
