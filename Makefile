@@ -67,7 +67,7 @@ bench: setup ## Dragoman beside its peers, in one run
 	@$(BIN)/python -m bench
 
 lock: setup ## resolve anew; writes requirements/*.txt and tools/npm/package-lock.json
-	@$(BIN)/uv pip compile $(LOCKED) --upgrade pyproject.toml --group dev -o requirements/dev.txt
+	@$(BIN)/uv pip compile $(LOCKED) --upgrade pyproject.toml --group dev --extra keyring --extra telemetry -o requirements/dev.txt
 	@$(BIN)/uv pip compile $(LOCKED) --upgrade requirements/old-sdk.in -o requirements/old-sdk.txt
 	@$(BIN)/python tools/npm_parts.py --lock
 
