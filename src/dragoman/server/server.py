@@ -142,6 +142,13 @@ class Server:
         """What was wrong with entries that the last listings left out."""
         return [problem for listed in self._problems.values() for problem in listed]
 
+    async def wait_ended(self) -> DragomanError | None:
+        """Wait until the connection is over and give why; None if it was closed on this side.
+
+        A connection over Streamable HTTP has no end of its own: a server that is gone shows with the next request.
+        """
+        return await self._connection.wait_ended()
+
     def last_words(self) -> str:
         """Give what a stdio server last wrote to stderr, at most 64 KiB."""
         return self._connection.transport.last_words()
@@ -150,10 +157,16 @@ class Server:
 
     async def list_tools(self) -> list[Tool]:
         """Give all tools, over all pages; a broken or (over HTTP) wrongly annotated tool is left out and logged."""
+        return (await self.tools_page()).items
+
+    async def tools_page(self) -> Page[Tool]:
+        """Give all tools as `list_tools` does, with what was left out and how long the listing may be kept."""
         page = await self._page("tools/list", "tools", Tool, self.capabilities.tools)
-        kept, problems = self._toolbox.fill(page.items)
-        self._note("tools/list", [*page.problems, *problems], page.left_out + len(problems))
-        return kept
+        page.items, problems = self._toolbox.fill(page.items)
+        page.problems += problems
+        page.left_out += len(problems)
+        self._note("tools/list", page.problems, page.left_out)
+        return page
 
     async def call_tool(
         self,
@@ -172,11 +185,28 @@ class Server:
         Raises:
             InvalidResult: the result does not fit the tool's output schema; its ``result`` is what came.
         """
+        result = await self.call_unchecked(name, arguments, timeout=timeout, on_progress=on_progress, meta=meta)
+        if self._toolbox.validates:
+            await self._check(name, result)
+        return result
+
+    async def call_unchecked(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressHandler | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> ToolResult:
+        """Call a tool as `call_tool` does, without holding the result against the tool's output schema.
+
+        For whoever passes the result's bytes on (`ToolResult.view`) without looking at them.
+        """
         if self._toolbox.core_tasks and not self._toolbox.filled:
             await self._learn()  # only the listing tells which tools must be called as tasks
         if self._toolbox.wants_task(name):
-            task = await self.start_task(name, arguments, timeout=timeout, meta=meta)
-            return await self._checked(name, await self._awaited(task))
+            return await self._awaited(await self.start_task(name, arguments, timeout=timeout, meta=meta))
         raw = await self._calls.call(
             "tools/call",
             self._members(name, arguments),
@@ -188,12 +218,7 @@ class Server:
             on_progress=on_progress,
             meta=meta,
         )
-        return await self._checked(name, ToolResult(raw, self.name))
-
-    async def _checked(self, name: str, result: ToolResult) -> ToolResult:
-        if self._toolbox.validates:
-            await self._check(name, result)
-        return result
+        return ToolResult(raw, self.name)
 
     async def start_task(
         self,
@@ -245,13 +270,20 @@ class Server:
 
     async def list_resources(self) -> list[Resource]:
         """Give all resources, over all pages."""
-        return await self._list("resources/list", "resources", Resource, self.capabilities.resources)
+        return (await self.resources_page()).items
+
+    async def resources_page(self) -> Page[Resource]:
+        """Give all resources, with what was left out and how long the listing may be kept."""
+        return await self._noted("resources/list", "resources", Resource, self.capabilities.resources)
 
     async def list_resource_templates(self) -> list[ResourceTemplate]:
         """Give all resource templates, over all pages."""
-        return await self._list(
-            "resources/templates/list", "resourceTemplates", ResourceTemplate, self.capabilities.resources
-        )
+        return (await self.templates_page()).items
+
+    async def templates_page(self) -> Page[ResourceTemplate]:
+        """Give all resource templates, with what was left out and how long the listing may be kept."""
+        offered = self.capabilities.resources
+        return await self._noted("resources/templates/list", "resourceTemplates", ResourceTemplate, offered)
 
     async def read_resource(self, uri: str, *, timeout: float | None = None) -> ReadResult:
         """Read a resource.
@@ -268,7 +300,11 @@ class Server:
 
     async def list_prompts(self) -> list[Prompt]:
         """Give all prompts, over all pages."""
-        return await self._list("prompts/list", "prompts", Prompt, self.capabilities.prompts)
+        return (await self.prompts_page()).items
+
+    async def prompts_page(self) -> Page[Prompt]:
+        """Give all prompts, with what was left out and how long the listing may be kept."""
+        return await self._noted("prompts/list", "prompts", Prompt, self.capabilities.prompts)
 
     async def get_prompt(
         self, name: str, arguments: Mapping[str, str] | None = None, *, timeout: float | None = None
@@ -414,10 +450,10 @@ class Server:
         except InvalidArguments as error:
             raise self._connection.named(error) from None
 
-    async def _list(self, method: str, member: str, kind: type[K], offered: dict[str, Any] | None) -> list[K]:
+    async def _noted(self, method: str, member: str, kind: type[K], offered: dict[str, Any] | None) -> Page[K]:
         page = await self._page(method, member, kind, offered)
         self._note(method, page.problems, page.left_out)
-        return page.items
+        return page
 
     async def _page(self, method: str, member: str, kind: type[K], offered: dict[str, Any] | None) -> Page[K]:
         if offered is None:
