@@ -26,6 +26,7 @@ LIBRARIES = {
     "jsonschema_rs": {"schema"},
     "msgspec": None,
     "rich": {"cli", "demo"},
+    "tenacity": {"hub"},
     "yarl": {"transports"},
 }
 """Each library that the package may import, and the parts of the package that may; None is all."""
