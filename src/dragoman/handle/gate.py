@@ -127,10 +127,10 @@ class Line:
         if idle is None:
             self._look_blind(now)
             return
-        # One look is as coarse as the kernel's counters; what is too much in one is missing in the next.
-        smooth = (idle + self._idle) / 2
+        # One look is as coarse as the kernel's counters: what is too much in one is missing in the next.
+        enough = max(0.5, self._processors / 8)
+        self._busy = (idle + self._idle) / 2 < enough or idle < enough / 2
         self._idle = idle
-        self._busy = smooth < max(0.5, self._processors / 8)
         if not self._busy:
             self._busy_looks = 0
             self._bound = self._running(now)[0] + self._step
