@@ -1,15 +1,16 @@
 """What a hub tells those who listen: frozen values, named in the past tense.
 
-Pure. The wire name is derived from the class name: `CallFinished` is ``call.finished``. No event holds a secret: not the
-values of arguments, no headers, no environment; URLs and texts of errors are redacted where they are made. ``at`` is
-seconds since the epoch.
+Pure. The wire name is derived from the class name: `CallFinished` is ``call.finished``. No event holds a secret: not
+the values of arguments, no headers, no environment; URLs and texts of errors are redacted where they are made. ``at``
+is seconds since the epoch.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -28,6 +29,7 @@ __all__ = [
     "Event",
     "EventsDropped",
     "HandlerFailed",
+    "Instrument",
     "LogReceived",
     "PolicyDenied",
     "ResourceChanged",
@@ -107,8 +109,8 @@ class CatalogueChanged(Event):
 class CallStarted(Event):
     """A request is about to be made. ``call_id`` joins the events of one call and is unique within the hub.
 
-    ``method`` is the protocol's (``tools/call``, ``resources/read``, ``prompts/get``, ``completion/complete``), ``name``
-    the tool's or prompt's name on its server, or the URI. ``arguments`` are the names of the arguments only.
+    ``method`` is the protocol's (``tools/call``, ``resources/read``, ``prompts/get``, ``completion/complete``),
+    ``name`` the tool's or prompt's name on its server, or the URI. ``arguments`` are the names of the arguments only.
     """
 
     call_id: int
@@ -130,7 +132,7 @@ class CallProgressed(Event):
 
 
 class CallFinished(Event):
-    """A call was answered. ``seconds`` it took in all, ``size`` bytes came; ``is_error``: the tool reports a failure."""
+    """A call was answered, after ``seconds`` in all, with ``size`` bytes. ``is_error``: the tool reports a failure."""
 
     call_id: int
     server: str
@@ -142,7 +144,10 @@ class CallFinished(Event):
 
 
 class CallFailed(Event):
-    """A call ended in an error, or was given up by its caller (code ``call.cancelled``)."""
+    """A call ended in an error, or was given up by its caller (code ``call.cancelled``).
+
+    ``code`` and ``reason`` tell the error; ``rpc_code`` is the JSON-RPC code, if the server answered with one.
+    """
 
     call_id: int
     server: str
@@ -151,6 +156,7 @@ class CallFailed(Event):
     seconds: float
     code: str
     reason: str
+    rpc_code: int | None = None
 
 
 class CallRetried(Event):
@@ -215,9 +221,29 @@ class HandlerFailed(Event):
 
 
 class EventsDropped(Event):
-    """A listener did not keep up, so its oldest ``count`` events were dropped. The first that it hears after the gap."""
+    """A listener did not keep up: its oldest ``count`` events were dropped. The first that it hears after the gap."""
 
     count: int
+
+
+class Instrument(Protocol):
+    """What stands beside every call, inline and in the caller's context, as `dragoman.telemetry.Tracing` does.
+
+    The hub calls it where the call is made, so context variables are those of the caller. It must not wait. One that
+    raises is told in the log once; the call goes on without it.
+    """
+
+    def begin(self, event: CallStarted) -> Mapping[str, str] | None:
+        """See a call begin, before it is sent. What is given goes into ``_meta`` of the request: trace context."""
+        ...
+
+    def end(self, event: CallFinished | CallFailed) -> None:
+        """See its end; each beginning has exactly one."""
+        ...
+
+    def note(self, event: Event) -> None:
+        """See what happens meanwhile: progress and retries of calls, and changes of servers."""
+        ...
 
 
 def wire_name(event: Event | type[Event]) -> str:
