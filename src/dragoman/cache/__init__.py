@@ -1,0 +1,1 @@
+"""What is kept between connections, and for how long it holds."""
