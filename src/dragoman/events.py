@@ -53,13 +53,13 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
     at: float
 
 
-class ServerAdded(Event):
+class ServerAdded(Event, frozen=True, kw_only=True, gc=False):
     """A server was added to the hub, at its start or while it runs."""
 
     server: str
 
 
-class ServerChanged(Event):
+class ServerChanged(Event, frozen=True, kw_only=True, gc=False):
     """A server came into another state. ``status`` is how it is now, ``before`` the state it was in."""
 
     server: str
@@ -67,7 +67,7 @@ class ServerChanged(Event):
     status: ServerStatus
 
 
-class ServerLost(Event):
+class ServerLost(Event, frozen=True, kw_only=True, gc=False):
     """A standing connection was lost. ``code`` and ``reason`` tell the error."""
 
     server: str
@@ -75,20 +75,20 @@ class ServerLost(Event):
     reason: str
 
 
-class ServerRecovered(Event):
+class ServerRecovered(Event, frozen=True, kw_only=True, gc=False):
     """A server that had been lost is connected again: listed anew and subscribed anew. ``away`` is in seconds."""
 
     server: str
     away: float
 
 
-class ServerRemoved(Event):
+class ServerRemoved(Event, frozen=True, kw_only=True, gc=False):
     """A server was taken out of the hub."""
 
     server: str
 
 
-class ConfigReloaded(Event):
+class ConfigReloaded(Event, frozen=True, kw_only=True, gc=False):
     """The configuration was read again. The names of the servers that were added, removed and changed."""
 
     added: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ class ConfigReloaded(Event):
     changed: tuple[str, ...] = ()
 
 
-class CatalogueChanged(Event):
+class CatalogueChanged(Event, frozen=True, kw_only=True, gc=False):
     """What a server offers is another now. ``added`` and ``removed`` are names on that server (or URIs)."""
 
     server: str
@@ -106,7 +106,7 @@ class CatalogueChanged(Event):
     total: int = 0
 
 
-class CallStarted(Event):
+class CallStarted(Event, frozen=True, kw_only=True, gc=False):
     """A request is about to be made. ``call_id`` joins the events of one call and is unique within the hub.
 
     ``method`` is the protocol's (``tools/call``, ``resources/read``, ``prompts/get``, ``completion/complete``),
@@ -120,7 +120,7 @@ class CallStarted(Event):
     arguments: tuple[str, ...] = ()
 
 
-class CallProgressed(Event):
+class CallProgressed(Event, frozen=True, kw_only=True, gc=False):
     """The server told how far a call is: ``progress`` of ``total``, in its own unit."""
 
     call_id: int
@@ -131,7 +131,7 @@ class CallProgressed(Event):
     message: str | None = None
 
 
-class CallFinished(Event):
+class CallFinished(Event, frozen=True, kw_only=True, gc=False):
     """A call was answered, after ``seconds`` in all, with ``size`` bytes. ``is_error``: the tool reports a failure."""
 
     call_id: int
@@ -143,7 +143,7 @@ class CallFinished(Event):
     is_error: bool = False
 
 
-class CallFailed(Event):
+class CallFailed(Event, frozen=True, kw_only=True, gc=False):
     """A call ended in an error, or was given up by its caller (code ``call.cancelled``).
 
     ``code`` and ``reason`` tell the error; ``rpc_code`` is the JSON-RPC code, if the server answered with one.
@@ -159,7 +159,7 @@ class CallFailed(Event):
     rpc_code: int | None = None
 
 
-class CallRetried(Event):
+class CallRetried(Event, frozen=True, kw_only=True, gc=False):
     """A call is made again after ``delay`` seconds: attempt number ``attempt``, on ``server``, because of ``reason``.
 
     ``why`` tells whether it is a repetition after a failure, a failover to another server, or a hedge.
@@ -175,7 +175,7 @@ class CallRetried(Event):
     why: Literal["retry", "failover", "hedge"] = "retry"
 
 
-class CacheHit(Event):
+class CacheHit(Event, frozen=True, kw_only=True, gc=False):
     """A listing came from the kept catalogue. ``age`` is in seconds; ``stale``: it is past its lifetime."""
 
     server: str
@@ -183,13 +183,13 @@ class CacheHit(Event):
     stale: bool
 
 
-class CacheStored(Event):
+class CacheStored(Event, frozen=True, kw_only=True, gc=False):
     """What a server offers was kept on disk."""
 
     server: str
 
 
-class PolicyDenied(Event):
+class PolicyDenied(Event, frozen=True, kw_only=True, gc=False):
     """A call was refused before it was sent. ``rule`` names the setting that refused it."""
 
     server: str
@@ -197,14 +197,14 @@ class PolicyDenied(Event):
     rule: str
 
 
-class ResourceChanged(Event):
+class ResourceChanged(Event, frozen=True, kw_only=True, gc=False):
     """A resource that somebody subscribed to holds something else now."""
 
     server: str
     uri: str
 
 
-class LogReceived(Event):
+class LogReceived(Event, frozen=True, kw_only=True, gc=False):
     """A server sent a log line; ``data`` is any JSON value, as the server chose it."""
 
     server: str
@@ -213,14 +213,14 @@ class LogReceived(Event):
     data: Any
 
 
-class HandlerFailed(Event):
+class HandlerFailed(Event, frozen=True, kw_only=True, gc=False):
     """A handler of events raised, or took too long. ``handler`` is its name, ``reason`` what happened."""
 
     handler: str
     reason: str
 
 
-class EventsDropped(Event):
+class EventsDropped(Event, frozen=True, kw_only=True, gc=False):
     """A listener did not keep up: its oldest ``count`` events were dropped. The first that it hears after the gap."""
 
     count: int
