@@ -115,7 +115,7 @@ def idle_seconds(stat: str, usable: frozenset[int]) -> float:
             raise ValueError(line)
         found += 1
         ticks += int(counters[_IDLE_COLUMN - 1])
-    if not found or not ticks:  # some sandboxes fill the file with zeros
+    if not found or ticks <= 0:  # some sandboxes fill the file with zeros
         raise ValueError("no processor is told of")
     return ticks / os.sysconf("SC_CLK_TCK")
 
