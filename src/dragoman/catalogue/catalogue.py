@@ -61,6 +61,8 @@ class Catalogue:
         known = self._servers.get(name)
         if known is None:
             self._servers[name] = Shelves(name, hidden, self._clock)
+            if "." in name:
+                self._read_anew()
         elif known.patterns != tuple(hidden):
             known.patterns = tuple(hidden)
             if known.tools.listed is not None:
@@ -72,12 +74,15 @@ class Catalogue:
         if shelves is None:
             return
         self._take_out(shelves.tools.entries.values())
+        if "." in name:
+            self._read_anew()
         self.version += 1
 
     def set_groups(self, groups: Mapping[str, Sequence[str]]) -> None:
         """Tell which servers stand in for one another, by the group's name, in order of preference."""
         self._groups.clear()
         self._groups.update({name: tuple(servers) for name, servers in groups.items()})
+        self._read_anew()
 
     def update(self, server: str, what: Listing, listing: Listed, *, stale: bool = False) -> Delta:
         """Put a listing in the place of the one before. ``stale``: its server is away.
@@ -114,27 +119,25 @@ class Catalogue:
             tuple(entry.key for entry in change.changed),
         )
 
-    # Full names. Those of two servers can be the same: `a` with a tool `b.c`, and `a.b` with a tool `c`. The longer
-    # server name has it then; the other tool keeps its name for models.
+    # Full names. Those of two servers can be the same: `a` with a tool `b.c`, and `a.b` with a tool `c`. A full name is
+    # the longest server's, listed or not, so that it does not change its meaning when a listing arrives. The other tool
+    # has a name for models, and its full name if the longer server turns out not to have it (see `resolving`).
 
     def _exchange(self, change: Change[ToolEntry]) -> None:
         self._take_out(change.removed)
         for entry in (*change.added, *change.changed):
-            other = self.tools.get(entry.full_name)
-            if other is None or len(other.server) <= len(entry.server):
+            if self._resolver.owns(entry):
                 self.tools[entry.full_name] = entry
 
     def _take_out(self, entries: Iterable[ToolEntry]) -> None:
         for entry in entries:
-            name = entry.full_name
-            held = self.tools.get(name)
-            if held is None or held.server != entry.server:
-                continue
-            del self.tools[name]
-            if name.count(".") > 1:
-                claims = [found for found in self._resolver.readings(name) if found.server != entry.server]
-                if claims:
-                    self.tools[name] = claims[0]
+            if self.tools.get(entry.full_name) is entry:
+                del self.tools[entry.full_name]
+
+    def _read_anew(self) -> None:
+        """Decide again which entry has which full name."""
+        self.tools.clear()
+        self.tools.update({entry.full_name: entry for entry in self.all_tools() if self._resolver.owns(entry)})
 
     # What is known.
 

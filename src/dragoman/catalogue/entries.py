@@ -29,7 +29,7 @@ log: Final = logging.getLogger("dragoman")
 K = TypeVar("K", bound=Kept)
 
 
-class Standing(Struct, gc=False, eq=False):
+class Standing(Struct, eq=False):
     """How far a listing can be trusted now. All entries of one listing share it.
 
     ``away``: its server can't be asked. ``expires_at`` is in seconds since the epoch (None: no end is known).
@@ -46,7 +46,7 @@ class Standing(Struct, gc=False, eq=False):
         return self.away or (self.expires_at is not None and not self.fetched_at <= self.clock() < self.expires_at)
 
 
-class Entry(Struct, gc=False, eq=False):
+class Entry(Struct, eq=False):
     """The base of all entries. ``key`` is what its server knows it by: a name, a URI or a URI template."""
 
     server: str
@@ -63,7 +63,7 @@ class Entry(Struct, gc=False, eq=False):
         return f"{type(self).__name__}({self.server!r}, {self.key!r})"
 
 
-class ToolEntry(Entry, gc=False, eq=False):
+class ToolEntry(Entry, eq=False):
     """A tool of a server. ``full_name`` is ``server.tool``."""
 
     full_name: str = ""
@@ -111,22 +111,18 @@ class ToolEntry(Entry, gc=False, eq=False):
     def arguments_problem(self, arguments: Mapping[str, Any] | None) -> Problem | None:
         """Give the first thing about the arguments that does not fit the tool's input schema, or None.
 
-        A schema that can't be used is logged once and not held against the call; nor are arguments that would take
-        too long to check.
-
-        Raises:
-            InvalidArguments: they can't be written as JSON.
+        A schema that can't be used is logged once and not held against the call. Arguments that would take too long to
+        check pass, and so do those that can't be written as JSON: the call itself tells that better.
         """
         if self._checks is None:
             self._compile()
         if self._validator is None:
             return None
         # Checked as they will be sent, since a date or an object of the caller's own becomes a text on the way.
-        written = encode(arguments or {})
         try:
-            return self._validator.problem(written)
-        except InvalidResult as error:
-            log.debug("%s: arguments are sent unchecked: %s", printable(self.full_name), printable(error.what))
+            return self._validator.problem(encode(arguments or {}))
+        except (InvalidResult, TypeError, ValueError, RecursionError) as error:
+            log.debug("%s: arguments are not checked: %s", printable(self.full_name), printable(str(error)))
             return None
 
     def _compile(self) -> None:
@@ -142,7 +138,7 @@ class ToolEntry(Entry, gc=False, eq=False):
             log.warning("%s: its arguments are not checked: %s", printable(self.full_name), printable(error.what))
 
 
-class ResourceEntry(Entry, gc=False, eq=False):
+class ResourceEntry(Entry, eq=False):
     """A resource of a server."""
 
     _resource: Resource | None = None
@@ -164,7 +160,7 @@ class ResourceEntry(Entry, gc=False, eq=False):
         return self._resource
 
 
-class TemplateEntry(Entry, gc=False, eq=False):
+class TemplateEntry(Entry, eq=False):
     """A resource template of a server."""
 
     _template: ResourceTemplate | None = None
@@ -194,7 +190,7 @@ class TemplateEntry(Entry, gc=False, eq=False):
         return self._pattern
 
 
-class PromptEntry(Entry, gc=False, eq=False):
+class PromptEntry(Entry, eq=False):
     """A prompt of a server. ``full_name`` is ``server.prompt``."""
 
     full_name: str = ""

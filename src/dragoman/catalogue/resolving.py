@@ -53,12 +53,9 @@ class Resolver:
                 yield owner, full[dot + 1 :]
             dot = full.rfind(".", 0, dot)
 
-    def readings(self, full: str) -> Iterator[ToolEntry]:
-        """Give each listed tool that has this full name, that of the longest server name first."""
-        for server, tool in self.splits(full):
-            shelves = self._servers.get(server)
-            if shelves is not None and tool in shelves.tools.entries:
-                yield shelves.tools.entries[tool]
+    def owns(self, entry: ToolEntry) -> bool:
+        """Whether an entry's full name reads as that entry first: no longer name of a server or group begins it."""
+        return "." not in entry.key or next(self.splits(entry.full_name)) == (entry.server, entry.key)
 
     def by_model_name(self, name: str) -> ToolEntry | None:
         """Give the tool that has that name for models, be it hidden."""
@@ -145,15 +142,21 @@ class Resolver:
         ]
         # The server is right, so its own names come first.
         near = [full_name(owner, each) for each in nearest(key, keys)]
-        if not near:
-            everything = (
-                entry.full_name for each in self._servers.values() for entry in shelf_of(each).entries.values()
-            )
-            near = list(nearest(name, everything))
+        near = near or list(nearest(name, self._full_names(name, shelf_of)))
         hint = f"Did you mean {_alternatives(near)}?" if near else f"hub.{what}s() lists all that there are."
         told = printable(key, _SHOWN_CHARS)
         problem = f"it has no {what} called {told!r}" if owner else f"no server has a {what} called {told!r}"
         return UnknownName(problem, name=name, nearest=near, server=owner or None, hint=hint)
+
+    def _full_names(self, name: str, shelf_of: _ShelfOf[Any]) -> Iterator[str]:
+        """Give all full names, and what the name would be on the servers whose names nobody could know yet."""
+        rest = name.partition(".")[2]
+        for server, shelves in self._servers.items():
+            shelf = shelf_of(shelves)
+            for entry in shelf.entries.values():
+                yield entry.full_name
+            if rest and not shelf.settled and rest not in shelf.entries:
+                yield full_name(server, rest)
 
 
 def _disabled(server: str, tool: str) -> ToolDisabled:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final, Generic, TypeVar
 
@@ -91,7 +91,7 @@ class Shelf(Generic[E]):
 class Shelves:
     """All listings of one server. ``patterns`` hide tools; ``models`` are its tools by their names for models."""
 
-    __slots__ = ("_models", "_models_version", "name", "patterns", "prompts", "resources", "templates", "tools")
+    __slots__ = ("_models", "_models_of", "name", "patterns", "prompts", "resources", "templates", "tools")
 
     def __init__(self, name: str, patterns: Sequence[str], clock: Callable[[], float]) -> None:
         self.name = name
@@ -101,15 +101,15 @@ class Shelves:
         self.templates = Shelf(name, TemplateEntry, clock)
         self.prompts = Shelf(name, PromptEntry, clock)
         self._models: dict[str, ToolEntry] = {}
-        self._models_version = 0
+        self._models_of: Listed | None = None
 
     @property
     def models(self) -> dict[str, ToolEntry]:
         """Its tools, hidden ones too, by their names for models."""
-        if self._models_version != self.tools.version:
+        if self._models_of is not self.tools.listed:
             shown = (self.tools.entries, self.tools.hidden)
             self._models = {entry.model_name: entry for entries in shown for entry in entries.values()}
-            self._models_version = self.tools.version
+            self._models_of = self.tools.listed
         return self._models
 
     @property
@@ -137,4 +137,6 @@ def matches_any(name: str, patterns: Sequence[str]) -> bool:
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
 
-_READERS: Final = {kind: key_reader(kind) for kind in (ToolEntry, ResourceEntry, TemplateEntry, PromptEntry)}
+_READERS: Final[Mapping[type[Entry], Callable[[bytes], str | None]]] = {
+    kind: key_reader(kind) for kind in (ToolEntry, ResourceEntry, TemplateEntry, PromptEntry)
+}

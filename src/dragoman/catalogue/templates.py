@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache, reduce
-from operator import or_
+from functools import lru_cache
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
@@ -143,7 +142,7 @@ class _Subject:
         self._within = starts << 1 | starts << 2
         self._triplets = starts | self._within
         plain = (places for each, places in self._places.items() if each in _UNRESERVED or ord(each) > _ASCII)
-        self._plain = reduce(or_, plain, 0) & ~self._within
+        self._plain = _joined(plain) & ~self._within
         self._encoded = _encoded_characters(uri, triplets)
 
     def over(self, literal: str, places: _Places) -> _Places:
@@ -180,7 +179,7 @@ class _Subject:
         return places
 
     def _of(self, characters: str) -> _Places:
-        return reduce(or_, (self._places.get(each, 0) for each in characters), 0) & ~self._within
+        return _joined(self._places.get(each, 0) for each in characters) & ~self._within
 
 
 _subject: Final = lru_cache(maxsize=16)(_Subject)
@@ -215,7 +214,14 @@ def _named(subject: _Subject, operator: _Operator, variable: _Variable, places: 
 
 
 def _bits(places: Iterable[int]) -> _Places:
-    return reduce(or_, (1 << place for place in places), 0)
+    return _joined(1 << place for place in places)
+
+
+def _joined(sets: Iterable[_Places]) -> _Places:
+    joined = 0
+    for each in sets:
+        joined |= each
+    return joined
 
 
 def _encoded_characters(uri: str, triplets: list[int]) -> dict[int, _Places]:

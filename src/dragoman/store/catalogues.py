@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from zlib import crc32
 
 import msgspec
@@ -263,9 +263,12 @@ def _working_folder(config: ServerConfig) -> str | None:
     """Give the folder a server runs in, if that can make a difference to what it is."""
     if config.cwd is not None or config.command is None:
         return config.cwd
-    here = os.getcwd()  # noqa: PTH109 - compared, not walked
-    words: list[Any] = [*config.args, *([config.command] if "/" in config.command else ())]
-    return here if any(_is_relative_path(word) for word in words) else None
+    words = [*config.args, *([config.command] if "/" in config.command else ())]
+    if not any(_is_relative_path(word) for word in words):
+        return None
+    with contextlib.suppress(OSError):  # somebody removed it
+        return os.getcwd()  # noqa: PTH109 - compared, not walked
+    return None
 
 
 def _is_relative_path(word: str) -> bool:
