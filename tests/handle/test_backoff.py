@@ -16,9 +16,9 @@ from dragoman.handle.backoff import Fate, delay, fate
 numbers = st.floats(0, 1, exclude_max=True)
 
 
-def status(code: int, **more: float) -> DragomanError:
+def status(code: int) -> DragomanError:
     """Give the error of an HTTP status."""
-    return errors.HTTP_ERRORS.get(code, errors.HttpError)("refused", status=code, **more)
+    return errors.HTTP_ERRORS.get(code, errors.HttpError)("refused", status=code)
 
 
 @given(failures=st.integers(1, 10**9), number=numbers)

@@ -49,6 +49,7 @@ class Play:
     """A line that is driven by hand, and what it let in."""
 
     def __init__(self, processors: int, waiting: int = 0) -> None:
+        self.processors = processors
         self.line = Line(processors)
         self.now = 0.0
         self.number = 0
@@ -96,7 +97,7 @@ def test_twenty_that_only_sleep_are_all_in_within_a_third_of_a_second() -> None:
     play.admit()
     while play.line.waiting and play.now < 1:
         play.look(2.0)
-    assert play.line.waiting == 0
+    assert not play.line.waiting
     assert play.now < 0.3
 
 
@@ -107,7 +108,7 @@ def test_noise_between_idle_looks_does_not_slow_the_growth() -> None:
     while play.line.waiting and play.now < 1:
         for idle in (1.0, 2.0, 0.1):
             play.look(idle)
-    assert play.line.waiting == 0
+    assert not play.line.waiting
     assert play.now < 0.31
 
 
@@ -181,7 +182,7 @@ def test_called_starts_are_bounded_on_busy_processors() -> None:
     assert play.admit() == [called[2]]
     play.look(2.0)
     play.look(2.0)
-    assert play.line.waiting == 0
+    assert not play.line.waiting
 
 
 def test_nothing_uncalled_is_let_in_beside_a_called_start_on_busy_processors() -> None:
@@ -201,7 +202,7 @@ def test_background_goes_on_beside_a_called_start_that_only_sleeps() -> None:
     play.admit()
     play.look(2.0)
     play.look(2.0)
-    assert play.line.waiting == 0
+    assert not play.line.waiting
     assert play.line.inside == 4
 
 
@@ -253,13 +254,13 @@ def test_no_ticket_is_lost_and_no_bound_passed(processors: int, steps: list[str]
         for ticket in list(play.inside):
             play.leave(ticket)
         play.look(0.0)
-    assert (play.line.waiting, play.line.inside) == (0, 0)
+    assert (play.line.waiting, play.line.inside) == ((), 0)
     assert play.number == given_up + play.entered
 
 
 def act(play: Play, step: str) -> int:
     """Do one step; 1 if it made one give up."""
-    waiting = play.line._waiting
+    waiting = play.line.waiting
     if step.startswith("join"):
         play.join(priority=3 if step.endswith("first") else 0, called=step.endswith("called"))
     elif step == "leave" and play.inside:
@@ -273,7 +274,7 @@ def act(play: Play, step: str) -> int:
         play.now += 2
     elif step in {"busy", "idle", "blind"}:
         play.now += TICK
-        play.line.look({"busy": 0.0, "idle": float(play.line._processors), "blind": None}[step], play.now)
+        play.line.look({"busy": 0.0, "idle": float(play.processors), "blind": None}[step], play.now)
     return 0
 
 
@@ -285,15 +286,15 @@ def check(play: Play, before: list[Ticket], *, busy: bool) -> None:
     assert play.line.inside == len(play.inside)
     ranks = [ticket.rank() for ticket in admitted]
     assert ranks == sorted(ranks)
-    assert all(ticket.rank() >= max(ranks, default=ticket.rank()) for ticket in play.line._waiting)
+    assert all(ticket.rank() >= max(ranks, default=ticket.rank()) for ticket in play.line.waiting)
     if play.line.waiting:  # somebody is always on the way who will let the next one in, or grow too old to count
         assert counted
     if busy and admitted:
         called = [ticket for ticket in counted if ticket.called]
         plain = [ticket for ticket in admitted if not ticket.called]
-        assert len(counted) <= play.line._processors or not plain
+        assert len(counted) <= play.processors or not plain
         assert not (plain and called)
-        assert sum(ticket.called for ticket in admitted) <= play.line._processors or not before
+        assert sum(ticket.called for ticket in admitted) <= play.processors or not before
 
 
 async def entered(gate: Gate, ticket: Ticket, log: list[int]) -> None:
@@ -316,7 +317,7 @@ async def test_the_ticker_lives_only_while_someone_waits() -> None:
     assert not third.done()
     gate.leave(tickets[0])
     await third
-    assert gate._ticker is None
+    assert not gate.watching
     assert gate.running == 2
 
 
@@ -401,7 +402,7 @@ async def play_gate(count: int, moves: list[str]) -> None:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
     await drain(gate, pairs)
-    assert (gate.running, gate.waiting, gate._ticker) == (0, 0, None)
+    assert (gate.running, gate.waiting, gate.watching) == (0, 0, False)
 
 
 async def drain(gate: Gate, pairs: list[tuple[Ticket, asyncio.Task[None]]]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -36,24 +38,21 @@ def status(code: int, retry_after: float | None = None) -> DragomanError:
 
 def every_error(kind: type[DragomanError] = DragomanError) -> Iterator[DragomanError]:
     """Give one error of each class, without a wish of the server's."""
-    needed = {
-        "status": 502,
+    needed: dict[str, Any] = {
+        "status": "failed" if issubclass(kind, errors.TaskFailed) else 502,
         "rpc_code": -32000,
         "limit": 1,
         "rounds": 1,
         "result_type": "odd",
         "task_id": "1",
     }
-    for below in [kind, *kind.__subclasses__()] if kind is DragomanError else kind.__subclasses__():
-        if below.__module__ != errors.__name__:
-            continue
-        words = below.__init__.__kwdefaults__ or {}
-        names = below.__init__.__code__.co_varnames
-        given_ = {key: value for key, value in needed.items() if key in names and key not in words}
-        if below is errors.TaskFailed:
-            given_["status"] = "failed"
-        yield below("went wrong", **given_)
-        if below is not DragomanError:
+    fields = inspect.signature(kind).parameters.values()
+    yield kind(
+        "went wrong",
+        **{each.name: needed[each.name] for each in fields if each.default is each.empty and each.name in needed},
+    )
+    for below in kind.__subclasses__():
+        if below.__module__ == errors.__name__:
             yield from every_error(below)
 
 

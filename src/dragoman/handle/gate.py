@@ -80,9 +80,9 @@ class Line:
         self.forget()
 
     @property
-    def waiting(self) -> int:
-        """How many wait."""
-        return len(self._waiting)
+    def waiting(self) -> tuple[Ticket, ...]:
+        """Those who wait, the next one first."""
+        return tuple(self._waiting)
 
     @property
     def inside(self) -> int:
@@ -191,12 +191,17 @@ class Gate:
     @property
     def waiting(self) -> int:
         """How many starts wait."""
-        return self._line.waiting
+        return len(self._line.waiting)
 
     @property
     def running(self) -> int:
         """How many starts were let in and have not left."""
         return self._line.inside
+
+    @property
+    def watching(self) -> bool:
+        """Whether the processors are being looked at: while someone waits."""
+        return self._ticker is not None
 
     def ticket(self, priority: int = 0) -> Ticket:
         """Give a ticket for one start; of those that wait, more ``priority`` goes first."""
