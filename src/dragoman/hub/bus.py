@@ -47,7 +47,7 @@ class Sink(Protocol):
 class Subscription:
     """One listener's place on the bus."""
 
-    __slots__ = ("_bus", "_sink")
+    __slots__ = ("__weakref__", "_bus", "_sink")
 
     def __init__(self, bus: Bus, sink: Sink) -> None:
         self._bus = bus

@@ -143,6 +143,8 @@ class TaskHandler:
             self._wake()
         elif self.task is None:
             self._start()
+        elif self.closed:
+            events.clear()
 
     def close(self) -> None:
         """Let the task end when its queue is empty."""
@@ -187,6 +189,14 @@ class TaskHandler:
                 self.closed = True  # its loop is closed
 
     async def _run(self) -> None:
+        try:
+            await self._work()
+        finally:
+            # Somebody else may end it: whoever cancels all tasks of a loop. Nothing is kept for nobody.
+            self.closed = True
+            self._events.clear()
+
+    async def _work(self) -> None:
         turn = 0
         while True:
             if self._dropped:
