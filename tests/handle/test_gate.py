@@ -138,6 +138,20 @@ def test_growth_begins_anew_after_a_busy_while() -> None:
     assert len(play.look(2.0)) == 2
 
 
+def test_places_of_idle_times_are_not_filled_again_in_busy_ones() -> None:
+    """What leaves makes room only below the number of processors."""
+    play = Play(2, waiting=20)
+    play.admit()
+    play.look(2.0)
+    assert len(play.inside) == 4
+    assert play.look(0.0) == []
+    for ticket in play.inside[:2]:
+        play.leave(ticket)
+    assert play.admit() == []
+    play.leave(play.inside[0])
+    assert len(play.admit()) == 1
+
+
 def test_one_idle_look_is_not_yet_idleness() -> None:
     """The counters are coarse: it takes two looks on average, and a busy one ends it at once."""
     play = Play(2, waiting=50)
@@ -319,6 +333,9 @@ async def test_the_ticker_lives_only_while_someone_waits() -> None:
     await third
     assert not gate.watching
     assert gate.running == 2
+    looks = processors.looks
+    await asyncio.sleep(3 * TICK)  # nothing is to happen
+    assert processors.looks == looks
 
 
 async def test_idle_processors_let_everybody_in_by_themselves() -> None:

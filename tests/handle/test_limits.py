@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 
 import pytest
 from hypothesis import given
@@ -96,6 +97,18 @@ async def test_first_come_first_served(concurrency: int | None, rate: float | No
 
     await asyncio.gather(*(call(number) for number in range(15)))
     assert order == list(range(15))
+
+
+async def test_a_newcomer_does_not_overtake_on_a_busy_loop() -> None:
+    """Though a token came while the loop was held up, and the one who waits could not be woken yet."""
+    limits = Limits(None, 20)
+    for _ in range(20):
+        await limits.take()
+    first = asyncio.create_task(limits.take())
+    await asyncio.sleep(0)
+    time.sleep(0.06)
+    await limits.take()
+    assert first.done()
 
 
 async def test_a_late_one_learns_that_the_limit_was_the_reason() -> None:

@@ -123,6 +123,8 @@ def test_a_file_that_is_gone_or_odd_makes_the_idleness_unknown(kernel: Kernel) -
     """And it is known again when the file is."""
     processors = kernel.processors()
     processors.idle()
+    kernel.clock.now += 1
+    assert processors.idle() == 0
     for text in ("", "cpu0 1 2\n", "cpu0 a b c d e\n", "cpu0 0 0 0 0 0 0\n"):
         kernel.clock.now += 1
         (kernel.proc / "stat").write_text(text)

@@ -145,8 +145,6 @@ def quota_of(membership: Path, groups: Path) -> Quota | None:
 def _quotas(mount: Path, path: str, limit: str, usage: str) -> list[Quota]:
     """Give the quotas of a group and of those above it, of which each one holds."""
     group = mount / path.strip("/")
-    if ".." in group.parts:  # the group lies outside of what this process is shown
-        group = mount
     found: list[Quota] = []
     while True:
         processors = _limit(group / limit)
