@@ -11,20 +11,45 @@ from typing import TYPE_CHECKING, Final
 from dragoman.version import VERSION
 
 if TYPE_CHECKING:
+    from dragoman.config.hub import Group, HubConfig
     from dragoman.config.model import ServerConfig, Tls
+    from dragoman.config.supervision import Restart, Retry
     from dragoman.errors import DragomanError
+    from dragoman.hub.hub import Hub
+    from dragoman.hub.outcomes import Outcome, ToolCall
     from dragoman.server.connect import connect
     from dragoman.server.server import Server
 
-__all__ = ["DragomanError", "Server", "ServerConfig", "Tls", "__version__", "connect"]
+__all__ = [
+    "DragomanError",
+    "Group",
+    "Hub",
+    "HubConfig",
+    "Outcome",
+    "Restart",
+    "Retry",
+    "Server",
+    "ServerConfig",
+    "Tls",
+    "ToolCall",
+    "__version__",
+    "connect",
+]
 
 __version__: Final = VERSION
 
 _HOMES: Final = {
     "DragomanError": "dragoman.errors",
+    "Group": "dragoman.config.hub",
+    "Hub": "dragoman.hub.hub",
+    "HubConfig": "dragoman.config.hub",
+    "Outcome": "dragoman.hub.outcomes",
+    "Restart": "dragoman.config.supervision",
+    "Retry": "dragoman.config.supervision",
     "Server": "dragoman.server.server",
     "ServerConfig": "dragoman.config.model",
     "Tls": "dragoman.config.model",
+    "ToolCall": "dragoman.hub.outcomes",
     "connect": "dragoman.server.connect",
 }
 

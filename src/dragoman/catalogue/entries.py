@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from dragoman.catalogue.names import full_name, model_name
 from dragoman.catalogue.templates import Template
@@ -108,7 +108,7 @@ class ToolEntry(Entry, eq=False):
         """The JSON Schema of its arguments."""
         return self.tool.input_schema
 
-    def arguments_problem(self, arguments: Mapping[str, Any] | None) -> Problem | None:
+    def arguments_problem(self, arguments: Mapping[str, Any] | Raw | None) -> Problem | None:
         """Give the first thing about the arguments that does not fit the tool's input schema, or None.
 
         A schema that can't be used is logged once and not held against the call. Arguments that would take too long to

@@ -125,7 +125,7 @@ class Opening:
                 case Fail():
                     raise step.error
                 case Respawn():
-                    log.info("%s: ended when asked for the stateless era; starting it anew", self._config.name)
+                    log.debug("%s: ended when asked for the stateless era; starting it anew", self._config.name)
                     await self._drop()
                     await self._fresh(self._config)
                     step = step.then

@@ -24,7 +24,7 @@ from dragoman.errors import (
 )
 from dragoman.protocol.changes import ChangeFilter
 from dragoman.protocol.jsonrpc import encode, printable
-from dragoman.protocol.kept import Kept
+from dragoman.protocol.kept import Kept, decode_object
 from dragoman.protocol.lifecycle import Agreement, Verdict
 from dragoman.protocol.results import ToolResult
 from dragoman.protocol.tasks import Task
@@ -193,7 +193,7 @@ class Server:
     async def call_unchecked(
         self,
         name: str,
-        arguments: Mapping[str, Any] | None = None,
+        arguments: Mapping[str, Any] | Raw | None = None,
         *,
         timeout: float | None = None,
         on_progress: ProgressHandler | None = None,
@@ -201,12 +201,12 @@ class Server:
     ) -> ToolResult:
         """Call a tool as `call_tool` does, without holding the result against the tool's output schema.
 
-        For whoever passes the result's bytes on (`ToolResult.view`) without looking at them.
+        For whoever passes bytes on without looking at them: ``arguments`` may be a JSON object on one line.
         """
         if self._toolbox.core_tasks and not self._toolbox.filled:
             await self._learn()  # only the listing tells which tools must be called as tasks
         if self._toolbox.wants_task(name):
-            return await self._awaited(await self.start_task(name, arguments, timeout=timeout, meta=meta))
+            return await self._awaited(await self._start_task(name, arguments, timeout=timeout, meta=meta))
         raw = await self._calls.call(
             "tools/call",
             self._members(name, arguments),
@@ -236,6 +236,17 @@ class Server:
         Raises:
             NotSupported: the revision, the server or the tool knows no tasks.
         """
+        return await self._start_task(name, arguments, ttl=ttl, timeout=timeout, meta=meta)
+
+    async def _start_task(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | Raw | None,
+        *,
+        ttl: float | None = None,
+        timeout: float | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> TaskHandle:
         if self._toolbox.forbids_task(name):
             raise NotSupported(f"tool {name} can't be called as a task", server=self.name)
         task = await TaskHandle.start(
@@ -430,7 +441,7 @@ class Server:
         state = "connected" if self.is_connected else "closed"
         return f"<Server {self.name!r} {self.transport_kind} {self.protocol_version} {state}>"
 
-    def _members(self, name: str, arguments: Mapping[str, Any] | None) -> bytes:
+    def _members(self, name: str, arguments: Mapping[str, Any] | Raw | None) -> bytes:
         try:
             return b'"name":%b,"arguments":%b' % (encode(name), encode(arguments or {}))
         except (TypeError, ValueError, RecursionError) as error:
@@ -444,9 +455,12 @@ class Server:
             told = f"{what} can't be written as JSON ({printable(str(error))})"
             raise InvalidArguments(told, server=self.name) from None
 
-    def _headers(self, name: str, arguments: Mapping[str, Any] | None) -> Mapping[str, str] | None:
+    def _headers(self, name: str, arguments: Mapping[str, Any] | Raw | None) -> Mapping[str, str] | None:
         try:
-            return self._toolbox.headers(name, arguments) if self._toolbox.mirrors else None
+            if not self._toolbox.mirrors:
+                return None
+            seen = decode_object(arguments, "the arguments") if isinstance(arguments, Raw) else arguments
+            return self._toolbox.headers(name, seen)
         except InvalidArguments as error:
             raise self._connection.named(error) from None
 
@@ -515,7 +529,7 @@ class Server:
             raise
 
     def _relisted_headers(
-        self, name: str, arguments: Mapping[str, Any] | None
+        self, name: str, arguments: Mapping[str, Any] | Raw | None
     ) -> Callable[[], Awaitable[Mapping[str, str] | None]]:
         async def relist() -> Mapping[str, str] | None:
             await self.list_tools()

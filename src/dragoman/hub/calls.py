@@ -1,0 +1,361 @@
+"""Makes requests: waits for the server, keeps to its limits, repeats what may be repeated, and tells of it all.
+
+The way of a request that meets no trouble is short; everything else lies behind its first failure. It resolves no
+names: it is given a handle, or several that stand in for one another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from asyncio import CancelledError, Task
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Literal, TypeVar
+
+from msgspec import Struct
+
+from dragoman.errors import (
+    ConnectionClosed,
+    ConnectionLost,
+    DragomanError,
+    OutcomeUnknown,
+    RequestTimeout,
+    ServerError,
+    Unavailable,
+)
+from dragoman.events import CallFailed, CallFinished, CallProgressed, CallRetried, CallStarted
+from dragoman.handle.handle import Handle
+from dragoman.hub.bus import Bus
+from dragoman.hub.instruments import Instruments
+from dragoman.hub.requests import Request
+from dragoman.hub.retries import is_safe, read_only, repeat, verdict
+from dragoman.protocol.results import ToolResult
+from dragoman.protocol.types import Progress
+from dragoman.server.connection import ProgressHandler
+
+__all__ = ["Calls", "Terms"]
+
+T = TypeVar("T")
+
+#: What may mean that the server is gone, although its connection does not say so.
+_SUSPICIOUS: Final = (ConnectionLost, OutcomeUnknown, RequestTimeout, Unavailable)
+#: A request that has less time left than this (seconds) is sent all the same, and told to be quick.
+_LEAST: Final = 0.001
+
+
+class Terms(Struct, gc=False):
+    """How a request is to be made: the caller's time-out, handler of progress and metadata."""
+
+    timeout: float | None = None
+    on_progress: ProgressHandler | None = None
+    meta: Mapping[str, Any] | None = None
+
+
+_PLAIN: Final = Terms()
+
+
+class Calls:
+    """Makes requests, and tells the bus and the instruments of them."""
+
+    def __init__(self, bus: Bus, instruments: Instruments) -> None:
+        self._bus = bus
+        self._instruments = instruments
+        self._numbers = itertools.count(1)
+        self._loop = asyncio.get_running_loop()
+
+    async def make(self, handle: Handle, request: Request[T], terms: Terms = _PLAIN) -> T:
+        """Make a request on one server.
+
+        Raises:
+            DragomanError: as `Server` does; `ServerNotReady` if the server is away.
+        """
+        patience = handle.config.timeout if terms.timeout is None else terms.timeout
+        deadline = self._loop.time() + patience
+        if not (self._bus.active or self._instruments):
+            return await self._settle(handle, request, terms, deadline, 0)
+        number = next(self._numbers)
+        return await self._told(
+            number, handle, request, terms, lambda watched: self._settle(handle, request, watched, deadline, number)
+        )
+
+    async def make_any(
+        self,
+        members: Sequence[tuple[Handle, Request[T]]],
+        terms: Terms = _PLAIN,
+        *,
+        hedge_after: float | None = None,
+    ) -> T:
+        """Make a request on the first of several servers that stand in for one another, or the next if it fails.
+
+        ``members`` are in order of preference. A failure goes on to the next one if nothing was sent, or if repeating
+        the request is safe. With ``hedge_after`` (seconds), a read-only request is made on the next one too, and the
+        first answer counts.
+        """
+        ranked = sorted(members, key=lambda member: _rank(member[0]))
+        handle, request = ranked[0]
+        patience = handle.config.timeout if terms.timeout is None else terms.timeout
+        deadline = self._loop.time() + patience
+        number = next(self._numbers)
+        if hedge_after is not None and len(ranked) > 1 and _is_read_only(handle, request):
+            bound = hedge_after
+            return await self._told(
+                number, handle, request, terms, lambda t: self._raced(ranked, t, deadline, number, bound)
+            )
+        return await self._told(number, handle, request, terms, lambda t: self._in_turn(ranked, t, deadline, number))
+
+    # One server.
+
+    async def _settle(self, handle: Handle, request: Request[T], terms: Terms, deadline: float, number: int) -> T:
+        """Make a request, and again after a failure if that is allowed."""
+        handle.enter()
+        try:
+            try:
+                return await self._once(handle, request, terms, deadline, terms.timeout)
+            except DragomanError as error:
+                first = _own_closing(handle, error)
+            retry = handle.config.retry
+            safe = is_safe(request.method, request.annotations(), retry, request.name)
+            if retry.attempts == 1 or not verdict(first, safe=safe).again:
+                raise first
+
+            def tell(attempt: int, delay: float, error: DragomanError) -> None:
+                self._tell_again(number, handle, request, error, attempt=attempt, delay=delay, why="retry")
+
+            async def attempt(_: int) -> T:
+                try:
+                    return await self._once(handle, request, terms, deadline, self._left(deadline))
+                except ConnectionClosed as error:
+                    raise _own_closing(handle, error) from error
+
+            return await repeat(attempt, first, retry=retry, safe=safe, deadline=deadline, on_retry=tell)
+        finally:
+            handle.leave()
+
+    async def _once(
+        self, handle: Handle, request: Request[T], terms: Terms, deadline: float, timeout: float | None
+    ) -> T:
+        """Make a request once, waiting for the server and within its limits."""
+        server = handle.server
+        limits = handle.limits
+        if not limits.unbounded:
+            await limits.take(deadline, method=request.method)
+        try:
+            if server is None or handle.server is None:
+                server = await handle.ready(deadline)
+                timeout = self._left(deadline)
+            result = await request.send(server, timeout, terms.on_progress, terms.meta)
+        except DragomanError as error:
+            if isinstance(error, _SUSPICIOUS):
+                handle.suspect()
+            elif isinstance(error, ServerError):
+                handle.answered += 1
+            raise
+        finally:
+            if not limits.unbounded:
+                limits.give()
+        handle.answered += 1
+        return result
+
+    def _left(self, deadline: float) -> float:
+        return max(_LEAST, deadline - self._loop.time())
+
+    # Several that stand in for one another.
+
+    async def _in_turn(
+        self, members: Sequence[tuple[Handle, Request[T]]], terms: Terms, deadline: float, number: int
+    ) -> T:
+        for attempt, (handle, request) in enumerate(members[:-1], 2):
+            handle.enter()
+            try:
+                return await self._once(handle, request, terms, deadline, self._left(deadline))
+            except DragomanError as error:
+                safe = is_safe(request.method, request.annotations(), handle.config.retry, request.name)
+                failure = _own_closing(handle, error)
+                if not verdict(failure, safe=safe, elsewhere=True).again or self._loop.time() >= deadline:
+                    raise
+                self._tell_again(number, members[attempt - 1][0], request, failure, attempt=attempt, why="failover")
+            finally:
+                handle.leave()
+        handle, request = members[-1]
+        return await self._settle(handle, request, terms, deadline, number)
+
+    async def _raced(
+        self,
+        members: Sequence[tuple[Handle, Request[T]]],
+        terms: Terms,
+        deadline: float,
+        number: int,
+        hedge_after: float,
+    ) -> T:
+        """Ask one server after the other, each a while after the last, and give the first answer."""
+        waiting = list(members)
+        running: set[Task[T]] = set()
+        failure: DragomanError | None = None
+        attempt = 0
+        try:
+            while waiting or running:
+                if waiting:
+                    handle, request = waiting.pop(0)
+                    attempt += 1
+                    if attempt > 1:
+                        because = failure or RequestTimeout(f"no answer within {hedge_after:g} s", timeout=hedge_after)
+                        self._tell_again(number, handle, request, because, attempt=attempt, why="hedge")
+                    asking = self._settle(handle, request, terms, deadline, number)
+                    running.add(self._loop.create_task(asking, name=f"dragoman asks {handle.name}"))
+                pause = hedge_after if waiting else None
+                done, running = await asyncio.wait(running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    error = task.exception()
+                    if error is None:
+                        return task.result()
+                    if not isinstance(error, DragomanError):
+                        raise error
+                    failure = error
+            raise failure or RequestTimeout("none of the servers answered")
+        finally:
+            for task in running:
+                task.cancel()
+            if running:
+                await asyncio.wait(running)
+
+    # What is told.
+
+    async def _told(
+        self,
+        number: int,
+        handle: Handle,
+        request: Request[T],
+        terms: Terms,
+        work: Callable[[Terms], Awaitable[T]],
+    ) -> T:
+        """Do the work, and tell of its beginning and end."""
+        bus, instruments = self._bus, self._instruments
+        method, name, server = request.method, request.name, handle.name
+        began = time.perf_counter()
+        started = CallStarted(
+            at=time.time(), call_id=number, server=server, method=method, name=name, arguments=request.argument_names
+        )
+        bus.publish(started)
+        context = instruments.begin(started) if instruments else None
+        if context or bus.wants(CallProgressed):
+            terms = self._watched(number, handle, request, terms, context)
+        try:
+            result = await work(terms)
+        except (DragomanError, CancelledError) as error:
+            told = error if isinstance(error, DragomanError) else None
+            failed = CallFailed(
+                at=time.time(),
+                call_id=number,
+                server=server,
+                method=method,
+                name=name,
+                seconds=time.perf_counter() - began,
+                code="call.cancelled" if told is None else told.code,
+                reason="its caller gave it up" if told is None else told.what,
+            )
+            bus.publish(failed)
+            instruments.end(failed)
+            raise
+        size, is_error = _measure(result)
+        finished = CallFinished(
+            at=time.time(),
+            call_id=number,
+            server=server,
+            method=method,
+            name=name,
+            seconds=time.perf_counter() - began,
+            size=size,
+            is_error=is_error,
+        )
+        bus.publish(finished)
+        instruments.end(finished)
+        return result
+
+    def _watched(
+        self, number: int, handle: Handle, request: Request[T], terms: Terms, context: Mapping[str, str] | None
+    ) -> Terms:
+        """Give terms under which progress is told, and the trace's context is sent along."""
+        meta = {**(terms.meta or {}), **context} if context else terms.meta
+        if not self._bus.wants(CallProgressed):
+            return Terms(terms.timeout, terms.on_progress, meta)
+        theirs = terms.on_progress
+
+        def tell(progress: Progress) -> object:
+            event = CallProgressed(
+                at=time.time(),
+                call_id=number,
+                server=handle.name,
+                name=request.name,
+                progress=progress.progress,
+                total=progress.total,
+                message=progress.message,
+            )
+            self._bus.publish(event)
+            self._instruments.note(event)
+            return theirs(progress) if theirs is not None else None
+
+        return Terms(terms.timeout, tell, meta)
+
+    def _tell_again(
+        self,
+        number: int,
+        handle: Handle,
+        request: Request[Any],
+        error: DragomanError,
+        *,
+        attempt: int,
+        delay: float = 0.0,
+        why: Literal["retry", "failover", "hedge"],
+    ) -> None:
+        if not (self._bus.active or self._instruments):
+            return
+        event = CallRetried(
+            at=time.time(),
+            call_id=number,
+            server=handle.name,
+            name=request.name,
+            attempt=attempt,
+            delay=delay,
+            code=error.code,
+            reason=error.what,
+            why=why,
+        )
+        self._bus.publish(event)
+        self._instruments.note(event)
+
+
+def _own_closing(handle: Handle, error: DragomanError) -> DragomanError:
+    """Give the error as one that may be repeated, if the connection was closed for a reason of the handle's own.
+
+    A server that was idle, or comes with other settings, is there again at once: that is no business of the caller's.
+    """
+    if not isinstance(error, ConnectionClosed) or handle.state in ("stopped", "disabled"):
+        return error
+    lost = ConnectionLost(error.what, server=handle.name)
+    lost.__cause__ = error
+    return lost
+
+
+def _rank(handle: Handle) -> int:
+    """Rank a server by how soon it can answer: connected and well, connected, on its way, away."""
+    if handle.server is not None:
+        return 0 if handle.state == "ready" else 1
+    return 2 if handle.state in ("configured", "connecting") else 3
+
+
+def _is_read_only(handle: Handle, request: Request[Any]) -> bool:
+    if request.method != "tools/call":
+        return True
+    return read_only(request.annotations(), handle.config.retry, request.name)
+
+
+def _measure(result: object) -> tuple[int, bool]:
+    """Give how many bytes a result has, and whether it tells of a tool's failure."""
+    if isinstance(result, ToolResult):
+        with contextlib.suppress(DragomanError):
+            return len(result.view), result.is_error
+        return len(result.view), False
+    raw = getattr(result, "raw_json", None)
+    return (0 if raw is None else len(raw)), False
