@@ -40,6 +40,7 @@ def test_a_listing_does_not_hold_its_page() -> None:
         (500, 99.9, False),
         (0, 100.0, False),
         (-5, 100.0, False),
+        (10**400, 100.0, True),
     ],
 )
 def test_a_listing_is_fresh_for_its_lifetime(ttl_ms: int | None, at: float, *, fresh: bool) -> None:

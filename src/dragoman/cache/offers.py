@@ -8,7 +8,7 @@ Source: 2026-07-28 server/utilities/caching (``ttlMs``).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
@@ -19,6 +19,9 @@ from dragoman.protocol.types import Page
 __all__ = ["Listed", "Offer", "listing_of"]
 
 K = TypeVar("K", bound=Kept)
+
+#: Some hundred thousand years: servers may send numbers that no float holds.
+_LONGEST_MS: Final = 2**53
 
 
 class Listed(Struct, frozen=True, gc=False):
@@ -37,7 +40,7 @@ class Listed(Struct, frozen=True, gc=False):
     @property
     def expires_at(self) -> float | None:
         """When its lifetime ends, in seconds since the epoch; None: it has no end that is known beforehand."""
-        return None if self.ttl_ms is None else self.fetched_at + max(0, self.ttl_ms) / 1000
+        return None if self.ttl_ms is None else self.fetched_at + min(max(0, self.ttl_ms), _LONGEST_MS) / 1000
 
     def is_fresh(self, at: float) -> bool:
         """Whether its lifetime has not ended at that time. A listing from the future, by a wrong clock, has ended."""

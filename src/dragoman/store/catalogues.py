@@ -44,7 +44,6 @@ _LONGEST_WRITING: Final = 3600.0
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Offer).decode
-_encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
 
 def default_folder() -> Path:
@@ -84,12 +83,14 @@ class KeptCatalogues:
         """
         if self._secret is None:
             self._secret = self._read_secret() or self._make_secret()
+        headers = sorted((name.lower(), value) for name, value in config.headers.items())
         told = (
             (config.transport, config.command, config.args, _working_folder(config), config.url, config.proxy),
-            (config.env, config.inherit_env, {name.lower(): value for name, value in config.headers.items()}),
-            (config.cookies, config.tls.cert_file, config.era, config.protocol_version),
+            (sorted(config.env.items()), config.inherit_env, headers, sorted(config.cookies.items())),
+            (config.tls.cert_file, config.era, config.protocol_version),
         )
-        return blake2b(_encode_sorted(told), key=self._secret, digest_size=16).hexdigest()
+        # Written as Python writes it, since the environment can hold what UTF-8 can't.
+        return blake2b(repr(told).encode("utf-8", "backslashreplace"), key=self._secret, digest_size=16).hexdigest()
 
     def load(self, key: str) -> Offer | None:
         """Give what is kept under that key; None if nothing is that can be used."""
@@ -115,7 +116,11 @@ class KeptCatalogues:
 
     def save(self, key: str, offer: Offer) -> None:
         """Keep an offer, in the place of the one before."""
-        body = _encode(offer)
+        try:
+            body = _encode(offer)
+        except (TypeError, ValueError, OverflowError) as error:  # half a surrogate pair, a number beyond 64 bits
+            log.debug("a catalogue can't be kept: %s", error)
+            return
         if len(body) > _LARGEST_BYTES - len(_HEAD) - _CHECKSUM_BYTES:
             log.debug("a catalogue of %d bytes is too large to be kept", len(body))
             return
@@ -272,4 +277,4 @@ def _working_folder(config: ServerConfig) -> str | None:
 
 
 def _is_relative_path(word: str) -> bool:
-    return not word.startswith(("/", "-")) and "\0" not in word and os.path.exists(word)  # noqa: PTH110 - many, quickly
+    return not word.startswith(("/", "-")) and os.path.exists(word)  # noqa: PTH110 - many, quickly
