@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from dragoman.catalogue.templates import Template
 
-VALUES: dict[str, Any] = {
+VALUES: dict[str, str | list[str] | dict[str, str]] = {
     "count": ["one", "two", "three"],
     "dom": ["example", "com"],
     "dub": "me/too",
@@ -52,21 +51,19 @@ def expanded(operator: str, variables: list[tuple[str, str]]) -> str:
     parts: list[str] = []
     for name, modifier in variables:
         value = VALUES.get(name)
-        if value is None or value in ([], {}):
+        if value is None:
             continue
         if isinstance(value, str):
             text = quote(value[: int(modifier[1:])] if modifier.startswith(":") else value, safe=safe + "~")
             told = f"{name}={text}" if text else name + if_empty
             parts.append(told if named else text)
             continue
-        pairs = value.items() if isinstance(value, dict) else [(None, each) for each in value]
+        pairs = list(value.items()) if isinstance(value, dict) else [("", each) for each in value]
         flat = [(key, quote(each, safe=safe)) for key, each in pairs]
         if modifier == "*":
-            parts.extend(
-                f"{key}={each}" if key is not None else (f"{name}={each}" if named else each) for key, each in flat
-            )
+            parts.extend(f"{key}={each}" if key else (f"{name}={each}" if named else each) for key, each in flat)
         else:
-            joined = ",".join(each if key is None else f"{key},{each}" for key, each in flat)
+            joined = ",".join(each if not key else f"{key},{each}" for key, each in flat)
             parts.append(f"{name}={joined}" if named else joined)
     return first + separator.join(parts) if parts else ""
 

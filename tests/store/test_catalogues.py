@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,7 +20,6 @@ from hypothesis import strategies as st
 from dragoman.cache.offers import Listed, Offer
 from dragoman.config.model import ServerConfig, Tls
 from dragoman.protocol.lifecycle import Verdict
-from dragoman.store import catalogues
 from dragoman.store.catalogues import KeptCatalogues, default_folder
 
 OFFER = Offer(
@@ -49,6 +49,12 @@ def only(kept: KeptCatalogues) -> Path:
     """Give the one file of a kept offer."""
     (path,) = files(kept)
     return path
+
+
+def aged(seconds: float) -> tuple[float, float]:
+    """Give the two times of a file that was last written so long ago."""
+    then = time.time() - seconds
+    return then, then
 
 
 # What comes back.
@@ -129,7 +135,8 @@ def test_an_offer_belongs_to_how_a_server_is_reached(
     kept: KeptCatalogues, change: dict[str, Any], *, same: bool
 ) -> None:
     """Its name and the settings of the hub do not count; what it is started with does."""
-    assert (kept.key(ServerConfig(**{"name": "clock", "command": "clock", **change})) == kept.key(CLOCK)) is same
+    config: dict[str, Any] = {"name": "clock", "command": "clock"}
+    assert (kept.key(ServerConfig(**{**config, **change})) == kept.key(CLOCK)) is same
 
 
 @pytest.mark.parametrize(
@@ -261,7 +268,7 @@ def test_a_spoiled_file_is_passed_over(
 def test_any_bytes_with_a_right_checksum_do_no_harm(kept: KeptCatalogues, data: bytes) -> None:
     """Whoever can write there can make one, and must not break a start."""
     kept.save("a", Offer())
-    only(kept).write_bytes(b"dragoman catalogue 1\n" + catalogues._checksum(data) + data)
+    only(kept).write_bytes(b"dragoman catalogue 1\n" + crc32(data).to_bytes(4, "big") + data)
     assert kept.load("a") in (None, Offer())
 
 
@@ -377,7 +384,7 @@ def test_old_files_go(kept: KeptCatalogues) -> None:
         ("notes.txt", 999 * days),
     ):
         (kept.folder / name).write_bytes(b"")
-        os.utime(kept.folder / name, (time.time() - age,) * 2)
+        os.utime(kept.folder / name, aged(age))
     KeptCatalogues(kept.folder).save("other", OFFER)
     assert {path.name for path in kept.folder.iterdir()} == {"new.offer", "other.offer", "young.part", "notes.txt"}
 
@@ -389,7 +396,7 @@ def test_there_are_never_too_many_files(kept: KeptCatalogues) -> None:
     for number in range(600):
         path = kept.folder / f"{number}.offer"
         path.write_bytes(b"")
-        os.utime(path, (time.time() - 1000 + number,) * 2)
+        os.utime(path, aged(1000 - number))
     kept.tidy()
     names = {path.name for path in files(kept)}
     assert len(names) == 512
