@@ -130,7 +130,8 @@ class ConfigError(DragomanError):
     """The configuration can't be used; nothing was started.
 
     ``file`` is the path of the file it was read from (empty: it was given in code), ``line`` the line in it, from 1
-    (None: not known), ``key`` the dotted path of the key, as in ``mcpServers.files.timeout``.
+    (None: not known), ``key`` the dotted path of the key, as in ``mcpServers.files.timeout``. ``others`` are further
+    errors in the same file; the text tells them, too.
     """
 
     code = "config.invalid"
@@ -144,17 +145,23 @@ class ConfigError(DragomanError):
         key: str = "",
         server: str | None = None,
         hint: str | None = None,
+        others: Sequence[ConfigError] = (),
     ) -> None:
         super().__init__(what, server=server, hint=hint)
         self.file = file
         self.line = line
         self.key = key
+        self.others = tuple(others)
 
     def __str__(self) -> str:
-        if not self.file:
-            return super().__str__()
-        place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{place}: {self.key + ': ' if self.key else ''}{self.what.rstrip('.')}.{' ' + self.hint if self.hint else ''}"
+        key = "" if not self.key or self.what.startswith(f"{self.key}: ") else f"{self.key}: "
+        if not self.file and not key:
+            told = super().__str__()
+        else:
+            place = self.file if self.line is None else f"{self.file or 'line'}{':' if self.file else ' '}{self.line}"
+            advice = f" {self.hint}" if self.hint else ""
+            told = f"{place + ': ' if place else ''}{key}{self.what.rstrip('.')}.{advice}"
+        return "\n".join((told, *map(str, self.others)))
 
 
 class CommandNotFound(ConfigError):

@@ -24,14 +24,16 @@ LIBRARIES = {
     "click": {"cli", "demo"},
     "httptools": {"transports"},
     "jsonschema_rs": {"schema"},
+    "keyring": {"config"},
     "msgspec": None,
     "rich": {"cli", "demo"},
     "tenacity": {"hub"},
+    "yaml": {"config"},
     "yarl": {"transports"},
 }
 """Each library that the package may import, and the parts of the package that may; None is all."""
 
-HEAVY = {"aiohttp", "fastmcp", "jsonschema_rs", "mcp", "pydantic", "rich", "sqlalchemy", "yarl"}
+HEAVY = {"aiohttp", "fastmcp", "jsonschema_rs", "mcp", "pydantic", "rich", "sqlalchemy", "yaml", "yarl"}
 """What `import dragoman` must not bring along."""
 
 
