@@ -6,9 +6,11 @@ import asyncio
 import contextvars
 import functools
 import logging
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 import pytest_asyncio
@@ -224,8 +226,11 @@ async def test_a_lasting_failure_is_told_again_with_its_number(
     assert caplog.records[1].exc_info is None
 
 
-async def test_failures_at_failures_do_not_go_round(bus: Bus, caplog: pytest.LogCaptureFixture) -> None:
-    """Two handlers that fail at everything, each other's reports too, end after one report each."""
+async def test_failures_at_failures_do_not_go_round(
+    bus: Bus, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two handlers that fail at everything, each other's reports too, end after one event each."""
+    monkeypatch.setattr(handlers, "QUIET", 0.0)
     seen: list[Event] = []
 
     async def first(event: Event) -> None:
@@ -242,9 +247,10 @@ async def test_failures_at_failures_do_not_go_round(bus: Bus, caplog: pytest.Log
     bus.on(HandlerFailed, note)
     bus.publish(added(1))
     await until(lambda: len(seen) == 2)
-    await asyncio.sleep(0.05)
+    await until(lambda: len(caplog.records) == 6)
+    await bus.aclose()
     assert len(seen) == 2
-    assert len(caplog.records) == 2
+    assert sorted("handler.failed" in text for text in reports(caplog)) == [False, False, True, True, True, True]
 
 
 async def test_a_slow_handler_is_reported(
@@ -480,6 +486,7 @@ async def test_a_handler_does_not_inherit_a_call(bus: Bus) -> None:
     async def note(event: Event) -> None:
         seen.append(caller.get())
 
+    caller.set("whoever registered it")
     bus.on(None, note)
     bus.on(None, lambda _: seen.append(caller.get()))
 
@@ -489,4 +496,57 @@ async def test_a_handler_does_not_inherit_a_call(bus: Bus) -> None:
 
     await asyncio.create_task(call())
     await until(lambda: len(seen) == 2)
-    assert seen == ["nobody", "nobody"]
+    assert seen == ["whoever registered it"] * 2
+
+
+async def test_gaps_can_be_asked_for_by_kind(bus: Bus) -> None:
+    """A handler of some kinds hears of them when it names `EventsDropped`, too."""
+    seen: list[Event] = []
+
+    async def note(event: Event) -> None:
+        seen.append(event)
+
+    bus.on((ServerAdded, EventsDropped), note, limit=1)
+    bus.publish(added(1))
+    bus.publish(added(2))
+    await until(lambda: len(seen) == 2)
+    assert [type(event) for event in seen] == [EventsDropped, ServerAdded]
+
+
+async def test_a_handler_that_never_waits_leaves_others_their_turn(bus: Bus) -> None:
+    """A thousand events in its queue are not handled in one turn of the loop."""
+    turns: list[int] = []
+    handled = 0
+
+    async def count(event: Event) -> None:
+        nonlocal handled
+        handled += 1
+
+    bus.on(ServerAdded, count)
+    for number in range(1000):
+        bus.publish(added(number))
+    while handled < 1000:
+        await asyncio.sleep(0)
+        turns.append(handled)
+    assert max(later - earlier for earlier, later in pairwise([0, *turns])) < 100
+
+
+async def test_a_handler_that_is_cancelled_from_outside_keeps_nothing(bus: Bus) -> None:
+    """Whoever cancels its task ends it: later events go nowhere."""
+    started = asyncio.Event()
+
+    async def handle(event: Event) -> None:
+        started.set()
+        await asyncio.sleep(PATIENCE)
+
+    bus.on(ServerAdded, handle)
+    bus.publish(added(1))
+    await started.wait()
+    waiting, late = added(2), added(3)
+    bus.publish(waiting)
+    (task,) = (task for task in asyncio.all_tasks() if task.get_name().startswith("dragoman handler"))
+    task.cancel()
+    await asyncio.wait([task])
+    bus.publish(late)
+    assert sys.getrefcount(waiting) == 2
+    assert sys.getrefcount(late) == 2
