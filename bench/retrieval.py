@@ -179,7 +179,7 @@ def main() -> int:
         report(name, read(checkout), engines)
     missing = SETS.keys() - {name for name, _, _ in known}
     if missing:
-        print(f"skipped, no checkout given: {', '.join(sorted(missing))}")
+        print(f"skipped, for no checkout of it was given: {', '.join(sorted(missing))}")
     return 0
 
 

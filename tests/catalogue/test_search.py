@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dragoman.catalogue import search
 from dragoman.catalogue.search import Document, ToolIndex, document_of
+from dragoman.errors import NotSupported
 
 
 def tool(name: str, description: str = "", server: str = "s", **schema: object) -> Document:
@@ -173,6 +177,23 @@ def test_a_closed_index_finds_nothing() -> None:
     index.replace("a", [tool("one", "weather", "a")])
     index.remove("mail")
     assert index.find("weather") == []
+
+
+def test_an_sqlite_without_full_text_search_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to do."""
+    monkeypatch.setattr(search, "_SCHEMA", "CREATE VIRTUAL TABLE tools USING fts0(name)")
+    with pytest.raises(NotSupported, match=r"fts0.*Use a Python whose SQLite is built with FTS5"):
+        ToolIndex()
+
+
+def test_a_dropped_index_frees_its_memory() -> None:
+    """Without a warning."""
+    index = ToolIndex()
+    database = index._database  # pyright: ignore[reportPrivateUsage]
+    del index
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        database.execute("SELECT 1")
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ _FILLING: Final = (
 _STOP_WORDS: Final = frozenset(_FILLING.split())
 
 _KINDS: Final = (
-    ("add", "create", "make", "insert", "new"),
+    ("add", "create", "make", "insert", "new", "write"),
     ("answer", "reply", "respond"),
     ("buy", "purchase", "order"),
     ("calendar", "schedule", "agenda"),
