@@ -26,14 +26,30 @@ LIBRARIES = {
     "jsonschema_rs": {"schema"},
     "keyring": {"config"},
     "msgspec": None,
+    "opentelemetry": {"telemetry"},
+    "prometheus_client": {"telemetry"},
     "rich": {"cli", "demo"},
+    "structlog": {"telemetry"},
     "tenacity": {"hub"},
     "yaml": {"config"},
     "yarl": {"transports"},
 }
 """Each library that the package may import, and the parts of the package that may; None is all."""
 
-HEAVY = {"aiohttp", "fastmcp", "jsonschema_rs", "mcp", "pydantic", "rich", "sqlalchemy", "yaml", "yarl"}
+HEAVY = {
+    "aiohttp",
+    "fastmcp",
+    "jsonschema_rs",
+    "mcp",
+    "opentelemetry",
+    "prometheus_client",
+    "pydantic",
+    "rich",
+    "sqlalchemy",
+    "structlog",
+    "yaml",
+    "yarl",
+}
 """What `import dragoman` must not bring along."""
 
 
