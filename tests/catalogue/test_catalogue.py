@@ -76,8 +76,10 @@ def test_a_listing_that_was_empty_is_known(catalogue: Catalogue) -> None:
     catalogue.add_server("a")
     assert not catalogue.known("a")
     assert catalogue.listing("a") is None
+    assert catalogue.changed_at() == {}
     put(catalogue, "a")
     assert catalogue.known("a")
+    assert catalogue.changed_at() == {"a": catalogue.version}
     assert not catalogue.known("a", "prompts")
     assert not catalogue.known("b")
     assert (catalogue.listed("a"), catalogue.listed("b")) == (0, 0)
@@ -128,6 +130,8 @@ def test_of_two_tools_of_one_name_the_last_counts(catalogue: Catalogue) -> None:
     )
     assert delta == Delta(("x", "y"), (), 2)
     assert catalogue.tools["a.x"].description == "2"
+    again = Listed((entry("x", description="3"), entry("y"), entry("x", description="4")))
+    assert catalogue.update("a", "tools", again) == Delta((), (), 2, ("x",))
 
 
 # What is hidden.

@@ -34,6 +34,7 @@ def test_every_provider_takes_every_name(server: str, tool: str) -> None:
 @example("", "", "server", "tool")
 @example("a" * 300, "b", "a" * 300, "c")
 @example("1a", "b", "s1a", "b")
+@example("a", "\ud800", "a", "\ud801")
 @example("é", "b", "e", "b")
 def test_no_two_tools_share_a_name(server: str, tool: str, other_server: str, other_tool: str) -> None:
     """Whatever servers and tools are called."""

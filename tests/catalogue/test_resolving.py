@@ -183,6 +183,14 @@ def test_a_group_is_asked_like_a_server(catalogue: Catalogue) -> None:
 # What is switched off.
 
 
+def test_a_hidden_tool_of_an_odd_name_says_so(catalogue: Catalogue) -> None:
+    """Its name for models does not tell its parts, and is known all the same."""
+    catalogue.add_server("files", hidden=("lösche *",))
+    put(catalogue, "files", "lösche alles")
+    with pytest.raises(ToolDisabled):
+        catalogue.resolve_tool(model_name("files", "lösche alles"))
+
+
 @pytest.mark.parametrize("name", ["files.delete_all", "files__delete_all", "delete_all"])
 def test_a_hidden_tool_says_so(catalogue: Catalogue, name: str) -> None:
     """By each of its names."""

@@ -126,6 +126,11 @@ def test_what_can_not_be_made_from_a_template_does_not_match(template: str, uri:
 @pytest.mark.parametrize(
     ("template", "uri"),
     [
+        ("/x{?a,b}", "/x"),
+        ("/x{?a,b}", "/x?a=1"),
+        ("/x{?a,b}", "/x?b="),
+        ("/x{?a,b}", "/x?a=1&b=2"),
+        ("/x{;a,b}", "/x;b"),
         ("{path*}", "a/b/c"),
         ("notes://{title}", "notes://Köln"),
         ("café/{x}", "café/1"),

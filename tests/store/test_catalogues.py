@@ -288,12 +288,14 @@ def only_named(kept: KeptCatalogues, name: str) -> Path:
     return kept.folder / f"{name}.offer"
 
 
-def test_a_file_that_is_too_large_is_passed_over(kept: KeptCatalogues) -> None:
+def test_a_file_that_is_too_large_is_passed_over(kept: KeptCatalogues, caplog: pytest.LogCaptureFixture) -> None:
     """It is not even read; and none of that size is written."""
     kept.save("a", OFFER)
     with only(kept).open("r+b") as file:
         file.truncate(65 * 1024 * 1024)
-    assert kept.load("a") is None
+    with caplog.at_level(logging.DEBUG, "dragoman"):
+        assert kept.load("a") is None
+    assert "larger than" in caplog.text
     kept.save("b", Offer(tools=Listed((bytes(64 * 1024 * 1024),))))
     assert not only_named(kept, "b").exists()
 
@@ -347,26 +349,52 @@ def test_a_spoiled_key_file_is_made_anew(kept: KeptCatalogues) -> None:
     assert KeptCatalogues(kept.folder).key(CLOCK) == key
 
 
-def test_processes_that_start_at_once_agree_on_keys(tmp_path: Path) -> None:
-    """And each file is whole, however many write it."""
-    program = f"""
+def together(program: str) -> list[str]:
+    """Give what four processes print that run a program; each begins when all have got so far as to read a line."""
+    command = [sys.executable, "-c", program]
+    running = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    for process in running:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = [process.communicate()[0] for process in running]
+    assert [process.returncode for process in running] == [0] * 4
+    return answers
+
+
+PRELUDE = """
 from pathlib import Path
 from dragoman.cache.offers import Listed, Offer
 from dragoman.config.model import ServerConfig
 from dragoman.store.catalogues import KeptCatalogues
-kept = KeptCatalogues(Path({str(tmp_path / "new")!r}))
-key = kept.key(ServerConfig(name="a", command="clock"))
-for round in range(200):
-    kept.save(key, Offer(tools=Listed((bytes([round]) * 5000,) * 20)))
-    found = kept.load(key)
-    assert found is not None and len(set(found.tools.items)) == 1, found
-print(key)
+clock = ServerConfig(name="a", command="clock")
+print("ready", flush=True)
+input()
 """
-    running = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    answers = [process.communicate()[0] for process in running]
-    assert [process.returncode for process in running] == [0] * 4
+
+
+def test_processes_that_start_at_once_agree_on_keys(tmp_path: Path) -> None:
+    """Whoever makes the folder's secret first: all use the same. Of two hundred folders, some see a race."""
+    answers = together(f"""{PRELUDE}
+for number in range(200):
+    print(KeptCatalogues(Path({str(tmp_path)!r}, str(number))).key(clock))
+""")
     assert len(set(answers)) == 1
-    assert len(list((tmp_path / "new").iterdir())) == 2
+
+
+def test_processes_that_write_at_once_spoil_nothing(tmp_path: Path) -> None:
+    """Each file is whole whenever it is read."""
+    together(f"""{PRELUDE}
+kept = KeptCatalogues(Path({str(tmp_path)!r}))
+for round in range(200):
+    kept.save("a", Offer(tools=Listed((bytes([round]) * 5000,) * 20)))
+    found = kept.load("a")
+    assert found is not None and len(set(found.tools.items)) == 1, found
+""")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.offer"]
 
 
 # How much is kept.
