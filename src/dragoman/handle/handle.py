@@ -92,6 +92,8 @@ class Handle:
         self._drained = asyncio.Event()
         self._drained.set()
         self._closing = False
+        self._ending: Task[None] | None = None
+        self._retired = False
 
     # What it is.
 
@@ -124,9 +126,14 @@ class Handle:
     # What the hub does with it.
 
     def start(self) -> None:
-        """Let the owner task run; a server that is ``on_use`` is connected with the first call only."""
+        """Let the owner task run; a server that is ``on_use`` is connected with the first call only.
+
+        While it is being stopped, this is put off until it has; once it is retired, this does nothing.
+        """
+        if self._retired:
+            return
         self._closing = False
-        if self._state == "disabled" or (self._task is not None and not self._task.done()):
+        if self._ending is not None or self._state == "disabled" or (self._task is not None and not self._task.done()):
             return
         if self._state == "stopped":
             self._set("configured", "it waits for its turn")
@@ -190,22 +197,46 @@ class Handle:
             await self._tending.refresh()
 
     async def stop(self, reason: str = "it was stopped") -> None:
-        """Close the connection, or give the attempt up, and stay so until `start`. Bounded in time."""
+        """Close the connection, or give the attempt up, and stay so until `start`. Bounded in time.
+
+        It goes on if its caller is cancelled; whoever stops the server meanwhile waits for the same end.
+        """
         self._closing = True
-        if self.in_flight and self.server is not None:
-            try:
-                async with asyncio.timeout(min(_DRAIN, self.config.shutdown_timeout)):
-                    await self._drained.wait()
-            except TimeoutError:
-                log.info("%s: %d calls are cut off as it is stopped", self.name, self.in_flight)
-        task, self._task = self._task, None
-        if task is not None and not task.done():
-            task.cancel()
-            await asyncio.wait({task})
-        if self._standing is not None:  # the owner was closing a lost connection when it was cancelled
-            await self._standing.aclose()
+        if self._ending is None:
+            self._ending = self._loop.create_task(self._end(reason), name=f"dragoman stops {self.name}")
+        await asyncio.shield(self._ending)
+
+    async def retire(self, reason: str) -> None:
+        """Stop for good: another takes its place, or none is wanted."""
+        self._retired = True
+        await self.stop(reason)
+
+    async def _end(self, reason: str) -> None:
+        try:
+            await self._drain()
+            task, self._task = self._task, None
+            if task is not None and not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+            if self._standing is not None:  # the owner was closing a lost connection when it was cancelled
+                await self._standing.aclose()
+        finally:
+            self._ending = None
         self._set("disabled" if self.config.disabled else "stopped", reason)
-        self._fail_waiters(self._not_ready)
+        if self._closing:
+            self._fail_waiters(self._not_ready)
+        else:  # it was wanted again before it had ended
+            self.start()
+
+    async def _drain(self) -> None:
+        """Wait for the calls under way, if they are with the server."""
+        if not self.in_flight or self.server is None:
+            return
+        try:
+            async with asyncio.timeout(min(_DRAIN, self.config.shutdown_timeout)):
+                await self._drained.wait()
+        except TimeoutError:
+            log.info("%s: %d calls are cut off as it is stopped", self.name, self.in_flight)
 
     # The owner task.
 

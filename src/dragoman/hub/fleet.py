@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from asyncio import Task
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
 from msgspec import Struct
@@ -75,7 +75,7 @@ class Fleet:
         self._pulse = asyncio.Event()
         self._offers: dict[str, tuple[str, Offer]] = {}
         self._saver: Task[None] | None = None
-        self._turning = asyncio.Lock()
+        self._leaving: set[Handle] = set()
 
     # Who is in it.
 
@@ -90,28 +90,32 @@ class Fleet:
 
     async def dismiss(self, name: str) -> None:
         """Take a server out, and close it when its calls have ended, bounded in time."""
-        handle = self.handles.pop(name)
-        self._catalogue.remove_server(name)
-        self._publish(ServerRemoved(at=time.time(), server=name))
-        self._beat()
-        await handle.stop("it was taken out")
+        await self._end(self._take_out(name), "it was taken out")
 
-    async def turn_to(self, config: HubConfig) -> Turnover:
-        """Become what another configuration says; servers whose settings did not change are left alone."""
-        async with self._turning:
-            wanted = {server.name: server for server in config.servers}
-            present = {name: handle.config for name, handle in self.handles.items()}
-            removed = [name for name in present if name not in wanted]
-            added = [name for name in wanted if name not in present]
-            changed = [name for name in wanted if name in present and present[name] != wanted[name]]
-            replaced = [self._replace(wanted[name]) for name in changed]
-            self.enlist(wanted[name] for name in added)
-            await asyncio.gather(*(self.dismiss(name) for name in removed), *replaced)
-            return Turnover(tuple(added), tuple(removed), tuple(changed))
+    def turn_to(self, config: HubConfig) -> tuple[Turnover, Coroutine[Any, Any, None]]:
+        """Become what another configuration says; servers whose settings did not change are left alone.
+
+        Gives what changed, and the work that remains: ending those that were there, and starting those in their place.
+        """
+        wanted = {server.name: server for server in config.servers}
+        present = {name: handle.config for name, handle in self.handles.items()}
+        removed = [name for name in present if name not in wanted]
+        added = [name for name in wanted if name not in present]
+        changed = [name for name in wanted if name in present and present[name] != wanted[name]]
+        leaving = [self._take_out(name) for name in removed]
+        replaced = [self._replace(wanted[name]) for name in changed]
+        self.enlist(wanted[name] for name in added)
+
+        async def finish() -> None:
+            ends = (self._end(handle, "it was taken out") for handle in leaving)
+            await asyncio.gather(*ends, *(self._succeed(*pair) for pair in replaced))
+
+        return Turnover(tuple(added), tuple(removed), tuple(changed)), finish()
 
     async def aclose(self) -> None:
         """Close all servers side by side, bounded in time, and write what is to be kept."""
-        await asyncio.gather(*(handle.stop("the hub was closed") for handle in self.handles.values()))
+        present = {*self.handles.values(), *self._leaving}
+        await asyncio.gather(*(handle.retire("the hub was closed") for handle in present))
         if self._saver is not None:
             self._saver.cancel()
             await asyncio.wait({self._saver})
@@ -136,14 +140,30 @@ class Fleet:
             self._recall(handle, offer)
         return handle
 
-    async def _replace(self, config: ServerConfig) -> None:
-        """Put a server with other settings in the place of one; it starts when the old one has ended."""
+    def _take_out(self, name: str) -> Handle:
+        handle = self.handles.pop(name)
+        self._leaving.add(handle)
+        self._catalogue.remove_server(name)
+        self._publish(ServerRemoved(at=time.time(), server=name))
+        self._beat()
+        return handle
+
+    def _replace(self, config: ServerConfig) -> tuple[Handle, Handle]:
+        """Put a server with other settings in the place of one; give both."""
         former = self.handles.pop(config.name)
+        self._leaving.add(former)
         if (former.config.command, former.config.args, former.config.url) != (config.command, config.args, config.url):
             self._catalogue.remove_server(config.name)
-        handle = self._take_in(config, self._load([config]).get(config.name))
-        await former.stop("it comes with other settings")
-        handle.start()
+        return former, self._take_in(config, self._load([config]).get(config.name))
+
+    async def _succeed(self, former: Handle, successor: Handle) -> None:
+        """Start a server when the one in whose place it stands has ended."""
+        await self._end(former, "it comes with other settings")
+        successor.start()
+
+    async def _end(self, handle: Handle, reason: str) -> None:
+        await handle.retire(reason)
+        self._leaving.discard(handle)  # if this is cancelled, `aclose` waits for its end
 
     # What is kept from one start to the next.
 

@@ -85,6 +85,7 @@ class Household:
         self._checks_arguments = self._config.check_arguments
         self._fleet_made: Fleet | None = None
         self._calls_made: Calls | None = None
+        self._turning = asyncio.Lock()
         self._watcher: Task[None] | None = None
         self._loop: AbstractEventLoop | None = None
         self._closed = False
@@ -280,11 +281,13 @@ class Household:
             if self._source is None:
                 raise UsageError("this hub was not opened from a file", hint="Give reload() the new configuration.")
             config = await asyncio.to_thread(self._source)
-        turnover = await self._fleet.turn_to(config)
-        self._config = config
-        self._groups = config.groups
-        self._checks_arguments = config.check_arguments
-        self._catalogue.set_groups({name: group.servers for name, group in config.groups.items()})
+        async with self._turning:
+            turnover, rest = self._fleet.turn_to(config)
+            self._config = config
+            self._groups = config.groups
+            self._checks_arguments = config.check_arguments
+            self._catalogue.set_groups({name: group.servers for name, group in config.groups.items()})
+            await rest
         if self._bus.active:
             told = (turnover.added, turnover.removed, turnover.changed)
             self._bus.publish(ConfigReloaded(at=self._now(), added=told[0], removed=told[1], changed=told[2]))
