@@ -432,6 +432,19 @@ def test_there_are_never_too_many_files(kept: KeptCatalogues) -> None:
     assert "0.offer" not in names
 
 
+def test_files_never_take_too_much_together(kept: KeptCatalogues) -> None:
+    """The oldest beyond 512 MiB go; these are all holes, so the disk does not feel them."""
+    kept.save("new", OFFER)
+    assert kept.folder is not None
+    for number in range(10):
+        path = kept.folder / f"{number}.offer"
+        path.touch()
+        os.truncate(path, 60 * 1024 * 1024)
+        os.utime(path, aged(100 - number))
+    kept.tidy()
+    assert [path.name for path in files(kept)] == [*(f"{number}.offer" for number in range(2, 10)), "new.offer"]
+
+
 def test_twenty_servers_come_back_at_once(kept: KeptCatalogues) -> None:
     """Keys, files and all: 5 ms on a quiet machine; the bound leaves room for a busy one."""
     configs = [ServerConfig(name=f"s{each}", command="python", args=("-m", f"s{each}")) for each in range(20)]
