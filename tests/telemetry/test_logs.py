@@ -108,6 +108,7 @@ def test_what_a_server_writes_has_its_level(captured: Captured, level: str, writ
     (line,) = captured.lines
     assert line["log_level"] == written
     assert line["logger"] == "db"
+    assert "level" not in line
     assert line["data"] == {"text": "hello", "config": {"apiKey": "***"}}
 
 

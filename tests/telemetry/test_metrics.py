@@ -156,17 +156,18 @@ def test_what_else_happens_is_counted(registry: CollectorRegistry) -> None:
 def test_a_removed_server_leaves_no_series(registry: CollectorRegistry) -> None:
     """Nothing that is exposed names it any more; others stay."""
     count = Metrics(registry)
-    for server in ("math", "spare"):
+    for call, server in enumerate(("math", "spare")):
         count(changed("ready", server))
-        count(started(1, server))
-        count(finished(1, server))
-        count(started(2, server))
+        count(started(10 + call, server))
+        count(finished(10 + call, server))
+        count(started(20 + call, server))
     count(ServerRemoved(at=3.0, server="math"))
     text = generate_latest(registry).decode()
     assert "math" not in text
     assert "spare" in text
-    count(finished(2, "math"))
+    count(finished(20, "math"))
     assert value(registry, "calls_in_flight", server="math") is None
+    assert value(registry, "calls_in_flight", server="spare") == 1
 
 
 def test_tools_are_told_apart_only_on_request(registry: CollectorRegistry) -> None:

@@ -49,6 +49,7 @@ def hidden(**fields: Any) -> dict[str, Any]:
         "aws_secret_access_key",
         "mcp-session-id",
         "jwt",
+        "githubToken",
     ],
 )
 def test_values_of_secret_keys_are_hidden_at_any_depth(key: str) -> None:

@@ -268,10 +268,15 @@ def test_what_is_unknown_of_a_transport_is_not_told(recorded: Recorded, event: E
     assert not [key for key in attributes(recorded.span) if key.startswith(("network.", "mcp.protocol"))]
 
 
-def test_an_end_without_a_beginning_is_no_span(recorded: Recorded) -> None:
-    """Tracing that was added while a call was under way."""
+def test_an_end_without_a_beginning_is_no_span(recorded: Recorded, caplog: pytest.LogCaptureFixture) -> None:
+    """Tracing that was added while a call was under way; of a call that ended, nothing is kept."""
     recorded.tracing.end(finished())
     assert recorded.exporter.get_finished_spans() == ()
+    recorded.tracing.begin(started())
+    recorded.tracing.end(finished())
+    recorded.tracing.end(finished())
+    assert recorded.span.name == "tools/call add"
+    assert caplog.records == []
 
 
 def test_tracing_is_an_instrument(recorded: Recorded) -> None:

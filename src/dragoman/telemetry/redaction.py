@@ -80,7 +80,7 @@ def _is_secret(name: str, value: object) -> bool:
         return False
     if isinstance(value, int | float) and "token" in name.lower():
         return False  # models count tokens
-    return _SECRET.search(_CAMEL.sub("_", name).replace("_", " ")) is not None
+    return _SECRET.search(_CAMEL.sub("_", name)) is not None
 
 
 def _redacted_text(text: str) -> str:
