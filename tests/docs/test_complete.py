@@ -23,7 +23,20 @@ from tools import docs
 
 REFERENCE = ROOT / "docs" / "reference"
 VALUES = ("changes", "content", "interaction", "results", "tasks", "types")
-ENGINE = {"config", "protocol", "schema", "server", "transports"}
+ENGINE = {
+    "cache",
+    "catalogue",
+    "config",
+    "handle",
+    "hub",
+    "protocol",
+    "schema",
+    "server",
+    "store",
+    "sync",
+    "telemetry",
+    "transports",
+}
 """The parts of the package whose modules the architecture tells one by one."""
 
 INTERNAL = {"CreatedTask", "Page"}
