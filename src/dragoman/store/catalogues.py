@@ -11,7 +11,6 @@ import logging
 import os
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from hashlib import blake2b
@@ -235,6 +234,8 @@ def _write(path: Path, data: bytes, *, replace: bool = True) -> None:
         FileExistsError: it is there and was not to be replaced.
         OSError: it can't be written.
     """
+    import tempfile  # late: not needed to read
+
     # mkstemp makes it for this user alone (0600).
     descriptor, temporary = tempfile.mkstemp(suffix=_TEMPORARY, dir=path.parent)
     try:
