@@ -52,6 +52,7 @@ def test_the_halves_are_the_same_each_time() -> None:
     assert {one.text for one in tuned + held} == {one.text for one in questions}
 
 
+NOTHING: dict[str, object] = {}
 ASKED = [("weather in Rome", "weather"), ("the weather", "weather"), ("stock price", "stocks"), ("a price", "stocks")]
 DESCRIBED = {"weather": "Tells the weather.", "stocks": "Tells the price of a stock."}
 
@@ -73,7 +74,7 @@ def put_metatool(checkout: Path) -> None:
 def put_seal_tools(checkout: Path) -> None:
     """APIs; questions with their calls, some of which need several."""
     place = checkout / retrieval.SEAL
-    tools = [{"api_name": name, "api_description": text, "parameters": {}} for name, text in DESCRIBED.items()]
+    tools = [{"api_name": name, "api_description": text, "parameters": NOTHING} for name, text in DESCRIBED.items()]
     put(place / "tool.jsonl", *tools)
     single = [{"query": text, "calling": [{"api": tool}]} for text, tool in ASKED]
     several = {"query": "both", "calling": [{"api": "weather"}, {"api": "stocks"}]}
@@ -83,9 +84,9 @@ def put_seal_tools(checkout: Path) -> None:
 
 def put_bfcl(checkout: Path) -> None:
     """Functions beside each question, answers in another file."""
-    tools = [{"name": name, "description": text, "parameters": {}} for name, text in DESCRIBED.items()]
+    tools = [{"name": name, "description": text, "parameters": NOTHING} for name, text in DESCRIBED.items()]
     for part, (text, tool) in zip(retrieval.BFCL_PARTS, ASKED, strict=True):
         question = [[{"role": "system", "content": "You help."}, {"role": "user", "content": text}]]
         put(checkout / retrieval.BFCL / f"BFCL_v4_{part}.json", {"id": part, "question": question, "function": tools})
-        answer = {"id": part, "ground_truth": [{tool: {}}]}
+        answer = {"id": part, "ground_truth": [{tool: NOTHING}]}
         put(checkout / retrieval.BFCL / "possible_answer" / f"BFCL_v4_{part}.json", answer)

@@ -75,11 +75,36 @@ def test_a_tool_is_found_by_any_of_its_words(query: str, key: str) -> None:
         ("forec", "weather.get_forecast"),
         ("erase", "disk.files/delete"),
         ("createAnIssue", "tracker.createIssue"),
+        ("weeather", "weather.get_forecast"),
+        ("forecst", "weather.get_forecast"),
+        ("forecost", "weather.get_forecast"),
     ],
 )
 def test_a_word_that_no_tool_has_is_taken_for_one_that_is_near(query: str, key: str) -> None:
     """Misspelt, run together, only begun, or another word for the same."""
     assert keys(index_of(*OFFICE), query)[0] == key
+
+
+@pytest.mark.parametrize("query", ["databse", "datab", "bigdatabase"])
+def test_what_is_near_is_found_whatever_its_ending(query: str) -> None:
+    """Stems that would lose more of themselves when they are stemmed again, too."""
+    assert keys(index_of(tool("one", "A big database."), tool("two", "Weather.")), query) == ["s.one"]
+
+
+def test_the_last_word_may_go_on() -> None:
+    """Even where it is one already; what it is comes before what it begins. Two letters begin nothing."""
+    index = index_of(tool("git_log"), tool("github_search"), tool("gitlab_search"))
+    assert keys(index, "git") == ["s.git_log", "s.github_search", "s.gitlab_search"]
+    assert keys(index, "git ") == ["s.git_log"]
+    assert keys(index, "gi") == []
+
+
+def test_what_is_added_is_known_to_the_next_question() -> None:
+    """Whatever was asked before."""
+    index = index_of(tool("one", "weather"))
+    assert keys(index, "traffic") == []
+    index.replace("s", [tool("one", "weather and traffic")])
+    assert keys(index, "traffic") == ["s.one"]
 
 
 @pytest.mark.parametrize("query", ["b.read", "b.READ", "B READ", "please call b.read for me"])
@@ -108,7 +133,7 @@ def test_scores_fall_from_the_first_to_the_last() -> None:
 @pytest.mark.parametrize("limit", [0, -1])
 def test_nothing_is_found_when_nothing_is_wanted(limit: int) -> None:
     """A limit below one gives an empty list."""
-    assert index_of(*OFFICE).find("issue", limit) == []
+    assert index_of(*OFFICE).find("issue repositories weather", limit) == []
 
 
 def test_more_can_be_wanted_than_there_is() -> None:
@@ -298,6 +323,25 @@ def test_common_words_do_not_make_a_question_slow() -> None:
     index = index_of(*(tool(f"t{at}", f"common usual frequent word{at}") for at in range(4000)))
     assert keys(index, "common usual frequent word3141")[0] == "s.t3141"
     assert len(keys(index, "common")) == 10
+    assert keys(index, "common word3141") == ["s.t3141"]  # of all that is common, none was ranked
+
+
+def test_what_is_remembered_of_questions_is_bounded() -> None:
+    """However many were asked."""
+    index = index_of(*OFFICE)
+    vocabulary = index._vocabulary  # pyright: ignore[reportPrivateUsage]
+    for at in range(500):
+        index.find(" ".join(f"x{at}y{each}" for each in range(64)))
+    assert len(vocabulary._stems) < 25_000  # pyright: ignore[reportPrivateUsage]
+    assert keys(index, "weather")[0] == "weather.get_forecast"
+
+
+def test_halves_of_letters_do_no_harm() -> None:
+    """JSON can hold one surrogate without the other; the rest of the text is searched."""
+    listed = Document(key="s.\ud800", server="\ud800", name="\ud800", title="\udfff", description="weather \ud800")
+    index = index_of(listed)
+    assert keys(index, "weather \ud800") == ["s.\ud800"]
+    assert keys(index, "s.\ud800", server="\ud800") == ["s.\ud800"]
 
 
 def test_threads_may_share_an_index() -> None:

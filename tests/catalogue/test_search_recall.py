@@ -16,7 +16,7 @@ from tests.parts import ROOT
 
 SAMPLE = ROOT / "tests" / "data" / "retrieval"
 FLOORS = {1: 0.57, 5: 0.76, 10: 0.79}
-"""What is measured (0.586, 0.776, 0.809), less two questions or so."""
+"""What is measured (0.592, 0.776, 0.809), less two questions or so."""
 
 
 def read(path: Path) -> dict[str, list[Any]]:

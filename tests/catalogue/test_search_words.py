@@ -109,6 +109,14 @@ def test_what_is_kept_of_names_and_descriptions_is_bounded() -> None:
     assert max(map(len, (told.name, told.title, told.description))) < LARGEST
 
 
+def test_a_schema_is_not_walked_through_without_end() -> None:
+    """What lies deep is left out."""
+    schema: dict[str, object] = {"properties": {"deep": {}}}
+    for _ in range(400):
+        schema = {"items": schema}
+    assert parameters(schema) == ""
+
+
 def test_the_outermost_parameters_come_first() -> None:
     """Before those within them, so that these fall away first."""
     nested = {"properties": {"a": {"properties": {"inner": {"description": "x" * 3000}}}, "b": {}}}
@@ -146,6 +154,9 @@ def test_any_json_can_be_listed(listed: Any) -> None:
         ("createIssue or create_issue", ["createIssue", "create", "issue"]),
         ("今天天气", ["今天", "天天", "天气"]),
         ("雨?", ["雨"]),
+        ("x" * 65, []),
+        ("? " * 2000 + "beyond", []),
+        (" ".join(f"w{at}" for at in range(100)), [f"w{at}" for at in range(64)]),
         ("", []),
     ],
 )

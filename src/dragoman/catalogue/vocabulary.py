@@ -21,6 +21,8 @@ _SCHEMA: Final = f"""
     CREATE VIRTUAL TABLE probe USING fts5(word, {TOKENS});
     CREATE VIRTUAL TABLE stems USING fts5vocab(probe, instance);
 """
+#: What may be lost from a word's end when it is stemmed.
+_ENDINGS: Final = ("e", "s", "es", "ing")
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 _MOST_STEMS: Final = 20_000
 _MOST_NEAR: Final = 2
@@ -64,45 +66,47 @@ class Vocabulary:
         return [self._stems[word] for word in words]
 
     def near(self, stem: str) -> list[str]:
-        """Give known stems that an unknown one may have been meant for: its two halves, or one letter off."""
+        """Give known words that an unknown stem may have been meant for: its two halves, or what is one letter off."""
         counts = self.counts()
         if not _SHORTEST_MISSPELT <= len(stem) <= _LONGEST_MISSPELT:
             return []
         for at in range(_SHORTEST_HALF, len(stem) - _SHORTEST_HALF + 1):
-            if (halves := self._safe([stem[:at], stem[at:]])) and len(halves) > 1:
-                return halves
+            if stem[at:] in counts and (first := self._words([stem[:at]])):
+                return [*first, *self._words([stem[at:]])]
         return self._commonest({other for other in _one_off(stem) if other in counts}, _MOST_NEAR)
 
     def completions(self, begun: str) -> list[str]:
-        """Give the commonest stems that begin so, without the beginning itself."""
+        """Give words of the commonest stems that begin so and go on."""
         self.counts()
         if len(begun) < _SHORTEST_BEGINNING:
             return []
         start = bisect_left(self._sorted, begun)
         following = islice(self._sorted, start, start + _MOST_BEGUN)
-        return self._commonest(
-            (stem for stem in following if stem.startswith(begun) and stem != begun), _MOST_COMPLETIONS
-        )
+        longer = (stem for stem in following if stem.startswith(begun) and stem != begun)
+        return self._commonest(longer, _MOST_COMPLETIONS)
 
     def _commonest(self, stems: Iterable[str], most: int) -> list[str]:
         counts = self.counts()
-        return self._safe(sorted(stems, key=lambda stem: (-counts[stem], stem))[:most])
+        return self._words(sorted(stems, key=lambda stem: (-counts[stem], stem))[:most])
 
-    def _safe(self, stems: list[str]) -> list[str]:
-        """Keep the known ones that can be asked for as words: SQLite stems what it is asked for once more."""
-        known = [stem for stem in stems if stem in self.counts()]
-        return [stem for stem, again in zip(known, self.stems(known), strict=True) if stem == again]
+    def _words(self, stems: Iterable[str]) -> list[str]:
+        """Give a word that has it, for each stem that is known.
+
+        What is asked for is stemmed again, and a stem is not always its own (``databas`` would become ``databa``).
+        """
+        found: list[str] = []
+        for stem in (each for each in stems if each in self.counts()):
+            shapes = [stem, *(stem + ending for ending in _ENDINGS), stem[:-1] + "y"]
+            found += [word for word, again in zip(shapes, self.stems(shapes), strict=True) if again == stem][:1]
+        return found
 
     def _stemmed(self, words: list[str]) -> dict[str, str]:
-        found: dict[str, str] = {}
         self._database.execute("BEGIN")
         self._database.execute("DELETE FROM probe")
         self._database.executemany("INSERT INTO probe(rowid, word) VALUES (?, ?)", enumerate(words))
-        rows: list[tuple[int, str]] = self._database.execute("SELECT doc, term FROM stems ORDER BY offset").fetchall()
+        rows: list[tuple[int, str]] = self._database.execute("SELECT doc, term FROM stems").fetchall()
         self._database.execute("COMMIT")
-        for at, stem in rows:
-            found.setdefault(words[at], stem)
-        return found
+        return {words[at]: stem for at, stem in rows}
 
 
 def _one_off(word: str) -> Iterator[str]:
