@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from typing import Any
 
@@ -140,6 +141,39 @@ def test_the_default_logger_is_structlogs_own() -> None:
     with structlog.testing.capture_logs() as lines:
         StructuredLogs()(events.ServerAdded(at=1.0, server="math"))
     assert lines == [{"event": "server.added", "log_level": "info", "at": 1.0, "server": "math"}]
+
+
+def test_lines_that_nobody_wants_are_not_made() -> None:
+    """The level of the logger is asked first, be it structlog's own or that of `logging`."""
+    capture = LogCapture()
+    quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+    started = events.CallStarted(at=1.0, call_id=1, server="s", method="tools/call", name="t")
+    lost = events.ServerLost(at=1.0, server="s", code="c", reason="r")
+    for logger in (
+        structlog.wrap_logger(None, processors=[capture], wrapper_class=quiet),
+        structlog.wrap_logger(
+            logging.getLogger("test_logs"), processors=[capture], wrapper_class=structlog.stdlib.BoundLogger
+        ),
+    ):
+        capture.entries.clear()
+        write = StructuredLogs(logger)
+        write(started)
+        write(lost)
+        assert [line["event"] for line in capture.entries] == ["server.lost"]
+
+
+def test_any_logger_with_five_methods_will_do() -> None:
+    """It need not be structlog's."""
+    lines: list[tuple[str, dict[str, object]]] = []
+
+    class Plain:
+        def info(self, event: str, **fields: object) -> None:
+            lines.append((event, fields))
+
+        debug = warning = error = critical = info
+
+    StructuredLogs(Plain())(events.ServerAdded(at=1.0, server="math"))
+    assert lines == [("server.added", {"at": 1.0, "server": "math"})]
 
 
 def test_without_the_library_the_words_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,10 @@ _SYSLOG: Final[Mapping[str, Level]] = {
 """The protocol's levels of log lines, in structlog's words."""
 
 
+_NUMBERS: Final[Mapping[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+"""As in `logging`."""
+
+
 class Logger(Protocol):
     """What is asked of a logger: structlog's own have it, whatever wrapper class they use."""
 
@@ -86,8 +90,24 @@ class StructuredLogs:
 
     def __call__(self, event: Event) -> None:
         """Write one event."""
-        write = getattr(self._logger, _level(event))
+        level = _level(event)
+        logger = _bound(self._logger)
+        if not _wants(logger, level):
+            return
+        write = getattr(logger, level)
         write(wire_name(event), **{name: redacted(value, name) for name, value in _fields(event).items()})
+
+
+def _bound(logger: Logger) -> Logger:
+    """Give what structlog's stand-in for a logger would make anew at each touch."""
+    bind = getattr(logger, "bind", None)
+    return logger if bind is None else bind()
+
+
+def _wants(logger: Logger, level: Level) -> bool:
+    """Tell whether a line of this level would be written; one that would not is not even made."""
+    ask = getattr(logger, "is_enabled_for", None) or getattr(logger, "isEnabledFor", None)
+    return ask is None or bool(ask(_NUMBERS[level]))
 
 
 def _level(event: Event) -> Level:

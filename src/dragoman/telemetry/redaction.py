@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from dragoman.config.model import redact_url
@@ -30,11 +31,13 @@ _SECRET: Final = re.compile(
 )
 _HARMLESS: Final = frozenset({"progresstoken", "progress_token"})
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_URL: Final = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
+_URL: Final = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>]+")
+_SUSPICIOUS: Final = re.compile(r"[:=\s]")
+"""What a text has that holds more than a name; most have not, and are looked at no further."""
 _TELLING: Final = re.compile(r"[@?#]")
 _SCHEME: Final = re.compile(r"\b(bearer|basic|token)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _PAIR: Final = re.compile(
-    r"(?P<name>[\"']?\b[\w-]*(?:token|secret|passw(?:or)?d|api[-_]?key)\b[\"']?\s*[=:]\s*)(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)",
+    r"(?P<name>[\"']?\b[\w-]{0,40}(?:token|secret|passw(?:or)?d|api[-_]?key)\b[\"']?\s*[=:]\s*)(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)",
     re.IGNORECASE,
 )
 
@@ -80,11 +83,18 @@ def _is_secret(name: str, value: object) -> bool:
         return False
     if isinstance(value, int | float) and "token" in name.lower():
         return False  # models count tokens
+    return _names_a_secret(name)
+
+
+@lru_cache(maxsize=1024)
+def _names_a_secret(name: str) -> bool:
     return _SECRET.search(_CAMEL.sub("_", name)) is not None
 
 
 def _redacted_text(text: str) -> str:
     shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+    if not _SUSPICIOUS.search(shown):
+        return shown
     if "://" in shown:
         shown = _URL.sub(lambda found: redacted_uri(found[0]), shown)
     shown = _SCHEME.sub(lambda found: f"{found[1]} {HIDDEN}", shown)
