@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +13,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dragoman.config import ServerConfig
+from dragoman.config.hub import Group, HubConfig
 from dragoman.config.model import DEFAULT_MAX_MESSAGE_BYTES, Tls, config_for, redact_url
+from dragoman.config.supervision import Restart, Retry
 from dragoman.errors import ConfigError
 from dragoman.protocol.versions import HANDSHAKE_VERSIONS, STATELESS_VERSIONS
 
@@ -163,6 +165,19 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"command": "server", "era": "handshake", "protocol_version": "2026-07-28"}, "era"),
     ({"command": "server", "validate_results": "no"}, "validate_results"),
     ({"command": "server", "extra": ["a"]}, "extra"),
+    ({"command": "server", "disabled": "yes"}, "disabled"),
+    ({"command": "server", "start": "never"}, "start"),
+    ({"command": "server", "priority": 1.5}, "priority"),
+    *(
+        ({"command": "server", key: value}, key)
+        for key in ("idle_timeout", "health_interval", "rate")
+        for value in (0, -1, float("nan"), "5")
+    ),
+    *(({"command": "server", "concurrency": value}, "concurrency") for value in (0, -1, 1.5)),
+    ({"command": "server", "restart": {"first_delay": "1"}}, "restart"),
+    ({"command": "server", "retry": True}, "retry"),
+    ({"command": "server", "disabled_tools": "delete"}, "disabled_tools"),
+    ({"command": "server", "auto_approve": "*"}, "auto_approve"),
 ]
 
 
@@ -221,6 +236,36 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert (config.sse_read_timeout, config.shutdown_timeout) == (300, 2)
     assert config.max_message_bytes == DEFAULT_MAX_MESSAGE_BYTES == 134_217_728
     assert config.max_connections == 100
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Restart(first_delay=0), "restart.first_delay: "),
+        (lambda: Restart(first_delay=9, longest_delay=8), "restart.first_delay: "),
+        (lambda: Restart(breaker=0), "restart.breaker: "),
+        (lambda: Retry(attempts=0), "retry.attempts: "),
+        (lambda: Retry(attempts=21), "retry.attempts: "),
+        (lambda: Retry(first_delay=9, longest_delay=8), "retry.first_delay: "),
+        (lambda: Group(servers=()), "groups: "),
+        (lambda: Group(servers=("a",), hedge_after=0), "groups.hedge_after: "),
+        (lambda: HubConfig(servers=(ServerConfig(command="a"), ServerConfig(command="a"))), "two servers"),
+        (lambda: HubConfig(servers=(ServerConfig(command="a"),), groups={"a": Group(servers=("a",))}), "groups: "),
+        (lambda: HubConfig(servers=(ServerConfig(command="abc"),), groups={"g": Group(servers=("abd",))}), "groups: "),
+    ],
+    ids=map(str, range(11)),
+)
+def test_what_supervision_and_groups_can_not_do_is_refused(make: Callable[[], object], words: str) -> None:
+    """Each block of settings checks itself, and names its key."""
+    with pytest.raises(ConfigError) as caught:
+        make()
+    assert caught.value.what.startswith(words)
+
+
+def test_a_group_that_names_no_server_is_told_the_nearest() -> None:
+    """A slip of one letter is mended in one look."""
+    with pytest.raises(ConfigError, match="Did you mean 'abc'"):
+        HubConfig(servers=(ServerConfig(command="abc"),), groups={"g": Group(servers=("abd",))})
 
 
 # Targets.

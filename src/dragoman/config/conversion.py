@@ -142,7 +142,7 @@ class Converter:
                 return UNSET
             if text.strip().lower() in _FLAGS:
                 return _FLAGS[text.strip().lower()]
-        self.fail(f"must be true or false, not {_kind(node)}", node, "Write true or false.")
+        self.fail(f"must be true or false, not {node.kind}", node, "Write true or false.")
         return UNSET
 
     def _number(self, node: Node, *, whole: bool) -> Any:  # noqa: ANN401 - as the setting wants it
@@ -160,11 +160,12 @@ class Converter:
         if isinstance(value, float) and not whole:
             return value
         hint = None
+        kind = "a fraction" if isinstance(value, float) else node.kind
         if isinstance(node.value, str) and _numeric(node.value) is not None:
             hint = "Take the quotes away."
         elif isinstance(node.value, str) and _DURATION.fullmatch(node.value):
             hint = "Times are seconds, as a plain number."
-        self.fail(f"must be {wanted}, not {_kind(node)}", node, hint or f"Write {'5' if whole else '30'}, for example.")
+        self.fail(f"must be {wanted}, not {kind}", node, hint or f"Write {'5' if whole else '30'}, for example.")
         return UNSET
 
     def _choice(self, node: Node, options: list[str]) -> Any:  # noqa: ANN401 - as the setting wants it
@@ -181,14 +182,14 @@ class Converter:
 
     def _texts(self, node: Node) -> Any:  # noqa: ANN401 - as the setting wants it
         if not isinstance(node.value, list):
-            self.fail(f"must be a list of texts, not {_kind(node)}", node, _LIST_HINT)
+            self.fail(f"must be a list of texts, not {node.kind}", node, _LIST_HINT)
             return UNSET
         found = [self.text(item) for item in node.value]
         return UNSET if None in found else tuple(found)
 
     def _mapping(self, node: Node) -> Any:  # noqa: ANN401 - as the setting wants it
         if not isinstance(node.value, dict):
-            self.fail(f"must be a mapping of names to texts, not {_kind(node)}", node, _MAPPING_HINT)
+            self.fail(f"must be a mapping of names to texts, not {node.kind}", node, _MAPPING_HINT)
             return UNSET
         found: dict[str, str] = {}
         for name, child in node.value.items():
@@ -212,10 +213,6 @@ def field_types(cls: type[msgspec.Struct]) -> dict[str, Kind]:
 
 def _given(value: str | None) -> Any:  # noqa: ANN401 - text or UNSET
     return UNSET if value is None else value
-
-
-def _kind(node: Node) -> str:
-    return node.kind
 
 
 def _numeric(text: str) -> int | float | None:

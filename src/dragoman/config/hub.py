@@ -32,7 +32,7 @@ class Group(Struct, frozen=True, kw_only=True):
         if not self.servers:
             raise ConfigError("groups: a group needs at least one server")
         if self.hedge_after is not None and not self.hedge_after > 0:
-            raise ConfigError("groups: hedge_after must be more than 0 seconds")
+            raise ConfigError("groups.hedge_after: must be more than 0 seconds")
 
 
 class HubConfig(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import json
 import re
 from typing import Final, NoReturn
 
-from dragoman.config.node import MAX_DEPTH, Node, child_key, complain
+from dragoman.config.node import MAX_DEPTH, Node, child_key, complain, too_deep
 
 __all__ = ["parse_json"]
 
@@ -73,7 +73,7 @@ class _Reader:
     def value(self, key: str, depth: int, line: int) -> Node:
         """Read a value; ``line`` is where its key stands."""
         if depth > MAX_DEPTH:
-            self.fail(f"is nested more than {MAX_DEPTH} deep", key)
+            too_deep(self.line, key)
         match self.peek():
             case "{":
                 return self._mapping(key, depth, line)
@@ -98,11 +98,11 @@ class _Reader:
                 complain(f"stands twice, first in line {first}", at, key=path, hint="Keep one of the two.")
             self.skip()
             if self.peek() != ":":
-                self._missing(":", path, "between a name and its value")
+                self.fail("a colon is missing between this name and its value", path, hint="Write : there.")
             self._at += 1
             self.skip()
             members[name] = self.value(path, depth + 1, at)
-            self._separator("}", path, opened)
+            self._separator("}", path, key, opened)
         self._at += 1
         return Node(members, line, key)
 
@@ -116,18 +116,18 @@ class _Reader:
             if self.at_end():
                 self._unclosed("]", key, opened)
             items.append(self.value(path, depth + 1, self.line))
-            self._separator("]", path, opened)
+            self._separator("]", path, key, opened)
         self._at += 1
         return Node(items, line, key)
 
-    def _separator(self, closing: str, key: str, opened: int) -> None:
+    def _separator(self, closing: str, key: str, around: str, opened: int) -> None:
         before = self.line
         self.skip()
         if self.peek() == ",":
             self._at += 1
             self.skip()
         elif self.at_end():
-            self._unclosed(closing, key, opened)
+            self._unclosed(closing, around, opened)
         elif self.peek() != closing:
             complain("a comma is missing after it", before, key=key, hint=f"Put a comma, or close with {closing}.")
 
@@ -182,7 +182,7 @@ class _Reader:
         if self.peek() in _QUOTES:
             self.fail("text is in the wrong quotes", key, hint=_QUOTES_HINT)
         if self.peek() in ",}]:":
-            self.fail(f"a value is missing before {self.peek()}", key, hint="Write the value, or take its name away.")
+            self.fail(f"a value is missing before '{self.peek()}'", key, hint="Write it, or take its name away.")
         hint = "Text needs double quotes; else it is a number, true, false, null, [ or {."
         self.fail("is no value of JSON", key, hint=hint)
 
@@ -193,9 +193,6 @@ class _Reader:
         if number in (float("inf"), float("-inf")):
             self.fail("a number is too large", key, hint="Put it in quotes if it is meant as text.")
         return number
-
-    def _missing(self, what: str, key: str, where: str) -> NoReturn:
-        self.fail(f"{what} is missing {where}", key, hint=f"Write {what} there.")
 
     def fail(self, what: str, key: str = "", *, hint: str | None = None) -> NoReturn:
         """Stop here. What begins with a verb is said of the key, or of the file where there is none."""

@@ -128,7 +128,10 @@ def meant(written: str) -> str | None:
     if found is None:
         return None
     camel = written != written.lower()
-    return _own().get(found) or _spelled(found, camel=camel)
+    if (own := _own().get(found)) is not None:
+        first, *rest = own.split("_")
+        return first + "".join(word.capitalize() for word in rest) if camel else own
+    return _spelled(found, camel=camel)
 
 
 def near(written: str, known: Iterable[str]) -> str | None:

@@ -14,13 +14,14 @@ from msgspec import Struct
 
 from dragoman.errors import ConfigError
 
-__all__ = ["MAX_DEPTH", "MAX_NODES", "Node", "Place", "Problems", "bare", "child_key", "complain", "tree"]
+__all__ = ["MAX_DEPTH", "MAX_NODES", "Node", "Place", "Problems", "bare", "child_key", "complain", "too_deep", "tree"]
 
 MAX_DEPTH: Final = 64
 MAX_NODES: Final = 200_000
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_@/+-]+")
 _LONGEST_KEY: Final = 120
+_SHOWN_KEY: Final = 40
 _KINDS: Final = {
     dict: "a mapping",
     list: "a list",
@@ -112,6 +113,12 @@ def complain(what: str, line: int | None = None, *, key: str = "", hint: str | N
     raise ConfigError(what, line=line, key=key, hint=hint)
 
 
+def too_deep(line: int | None = None, key: str = "") -> NoReturn:
+    """Stop reading something that is nested deeper than any configuration; of its key, the beginning is told."""
+    shown = f"{key[:_SHOWN_KEY]}…" if len(key) > _SHOWN_KEY else key
+    complain(f"is nested more than {MAX_DEPTH} deep", line, key=shown, hint="Take brackets or indentation away.")
+
+
 def bare(name: str) -> str:
     """Give a name as it stands in a dotted path: quoted where dots or blanks would mislead."""
     if len(name) > _LONGEST_KEY:
@@ -133,7 +140,7 @@ def tree(value: object, key: str = "", depth: int = 0) -> Node:
         ConfigError: it holds what no configuration file can.
     """
     if depth > MAX_DEPTH:
-        complain(f"is nested more than {MAX_DEPTH} deep", key=key)
+        too_deep(key=key)
     if isinstance(value, Mapping):
         members: dict[str, Node] = {}
         for name, held in cast("Mapping[object, object]", value).items():

@@ -6,6 +6,7 @@ Pure: files of variables are read by whoever gives `Sources`. `keys` knows the w
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final
 
 from msgspec import Struct
@@ -157,7 +158,11 @@ class _Reading:
             return value / 1000
         if entry.field == "timeout" and entry.written == "timeout" and self._units.milliseconds:
             return value / 1000
-        if entry.field in ("timeout", "connect_timeout") and value > _LONGEST and "max_timeout" not in self._entries:
+        if (
+            entry.field in ("timeout", "connect_timeout")
+            and _LONGEST < value < inf
+            and "max_timeout" not in self._entries
+        ):
             hint = f"Write {value / 1000:g} if milliseconds are meant; else set max_timeout as well."
             self._fail("is longer than an hour; times are in seconds", entry.node, hint)
         return value
@@ -241,7 +246,5 @@ class _Reading:
         field = error.key.partition(".")[0]
         if (entry := self._entries.get(field)) is not None:
             return entry.node
-        if field in ("command", "url") and "missing" in error.what:
-            return self._node
         key = child_key(self._node.key, field) if field else self._node.key
         return Node(None, self._node.line, key)

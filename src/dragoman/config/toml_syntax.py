@@ -11,7 +11,7 @@ import tomllib
 from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeAlias, cast
 
-from dragoman.config.node import MAX_DEPTH, Node, child_key, complain
+from dragoman.config.node import MAX_DEPTH, Node, child_key, complain, too_deep
 
 __all__ = ["parse_toml"]
 
@@ -43,7 +43,7 @@ def parse_toml(text: str) -> Node:
     try:
         held = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        _refuse(str(error), text)
+        _refuse(str(error), text, scanner)
     except (RecursionError, ValueError):
         complain("holds what no TOML reader takes (a number too long, or nested too deep)")
     if not held and not text.strip():
@@ -51,18 +51,21 @@ def parse_toml(text: str) -> Node:
     return scanner.node(held, (), "", 1)
 
 
-def _refuse(told: str, text: str) -> NoReturn:
+def _refuse(told: str, text: str, scanner: _Scanner) -> NoReturn:
     place = _PLACE.search(told)
     line = int(place["line"]) if place is not None and place["line"] else text.rstrip("\n").count("\n") + 1
     problem = _QUOTED.sub("something", told[: place.start()] if place is not None else told)
-    complain(f"is no TOML ({problem[:1].lower()}{problem[1:]})", line, hint=_advice(problem))
+    key = scanner.key if scanner.line <= line else ""
+    complain(f"is no TOML ({problem[:1].lower()}{problem[1:]})", line, key=key, hint=_advice(problem))
 
 
 def _advice(problem: str) -> str:
     if "Invalid value" in problem:
         return 'Text needs quotes, true and false are written small: key = "text".'
-    if "Unescaped" in problem or "escape" in problem:
+    if "Unescaped" in problem or "escape" in problem or "hex" in problem:
         return "Put text with backslashes in single quotes."
+    if "Illegal character" in problem:
+        return "Close the quote in the same line."
     if "Unclosed" in problem or "Unterminated" in problem or 'Expected "\'"' in problem:
         return "Close the bracket or quote."
     return "Each line is key = value or [table]; names with other signs than letters, digits, - and _ need quotes."
@@ -73,7 +76,10 @@ class _LostError(Exception):
 
 
 class _Scanner:
-    """Walks over the text and keeps, for each path, the line of its key and a scalar as it is written."""
+    """Walks over the text and keeps, for each path, the line of its key and a scalar as it is written.
+
+    ``key`` and ``line`` are the last key that it met: what is wrong in an invalid text most likely stands there.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -83,6 +89,8 @@ class _Scanner:
         self._written: dict[Path, str] = {}
         self._said: dict[Path, int] = {}
         self._tables: dict[Path, int] = {}
+        self.key = ""
+        self.line = 1
 
     def run(self) -> None:
         """Walk over the whole text."""
@@ -124,7 +132,7 @@ class _Scanner:
             raise _LostError
         self._at += brackets
         if len(path) > MAX_DEPTH:
-            complain(f"is nested more than {MAX_DEPTH} deep", self._line)
+            too_deep(self._line)
         for end in range(1, len(path)):
             self._lines.setdefault(path[:end], self._line)
         return path
@@ -144,7 +152,7 @@ class _Scanner:
             raise _LostError
         self._at += 1
         if len(path) > MAX_DEPTH or depth > MAX_DEPTH:
-            complain(f"is nested more than {MAX_DEPTH} deep", self._line)
+            too_deep(self._line)
         for end in range(len(table) + 1, len(path)):
             self._lines.setdefault(path[:end], self._line)
         self._say(path)
@@ -153,7 +161,7 @@ class _Scanner:
 
     def _value(self, path: Path) -> None:
         if len(path) > MAX_DEPTH:
-            complain(f"is nested more than {MAX_DEPTH} deep", self._line)
+            too_deep(self._line)
         sign = self._text[self._at : self._at + 1]
         if sign in ("[", "{"):
             self._at += 1
@@ -184,7 +192,7 @@ class _Scanner:
         while True:
             self._pass(_BLANK)
             quoted = self._text[self._at : self._at + 1] in ('"', "'")
-            steps.append(self._string() if quoted else self._take(_BARE))
+            steps.append(self._name() if quoted else self._take(_BARE))
             self._pass(_BLANK)
             if not self._text.startswith(".", self._at):
                 return tuple(steps)
@@ -193,11 +201,17 @@ class _Scanner:
     def _string(self) -> str:
         for form in _TEXTS:
             if form.match(self._text, self._at):
-                written = self._take(form)
-                if written.startswith("'"):
-                    return written[1:-1]
-                return written[1:-1] if "\\" not in written else str(tomllib.loads(f"v = {written}")["v"])
+                return self._take(form)
         raise _LostError
+
+    def _name(self) -> str:
+        written = self._string()
+        if written.startswith("'") or "\\" not in written:
+            return written[1:-1]
+        try:
+            return str(tomllib.loads(f"name = {written}")["name"])
+        except tomllib.TOMLDecodeError:
+            raise _LostError from None
 
     def _take(self, form: re.Pattern[str]) -> str:
         found = form.match(self._text, self._at)
@@ -215,10 +229,11 @@ class _Scanner:
         self._at = found.end()
 
     def _say(self, path: Path) -> None:
+        key = ""
+        for step in path:
+            key = child_key(key, step)
+        self.key, self.line = key, self._line
         if path in self._said:
-            key = ""
-            for step in path:
-                key = child_key(key, step)
             what = f"stands twice, first in line {self._said[path]}"
             complain(what, self._line, key=key, hint="Keep one of the two.")
         self._said[path] = self._line

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn, cast
 
-from dragoman.config.node import MAX_DEPTH, MAX_NODES, Node, child_key, complain
+from dragoman.config.node import MAX_DEPTH, MAX_NODES, Node, child_key, complain, too_deep
 
 __all__ = ["parse_yaml"]
 
@@ -37,17 +37,23 @@ def parse_yaml(text: str) -> Node:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     parse: Any = yaml.parse  # pyright: ignore[reportUnknownMemberType] - its stream has no type
+    composer = _Composer()
     try:
-        events = cast("Iterator[Any]", parse(text, Loader=loader))
-        return _Composer(events).document()
+        composer.events = cast("Iterator[Any]", parse(text, Loader=loader))
+        return composer.document()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
         told = " ".join(part for part in (error.context, error.problem) if part)
-        complain(f"is no YAML ({_harmless(told)})", None if mark is None else mark.line + 1, hint=_advice(told))
+        mark = error.problem_mark or error.context_mark
+        if "quoted scalar" in told and "end of stream" in told:
+            mark = error.context_mark or mark  # where the quote was opened, not where the file ends
+        line = None if mark is None else mark.line + 1
+        complain(
+            f"is no YAML ({_harmless(told)})", line, key=composer.key, hint=_advice(told, _indented_by_tab(text, line))
+        )
     except yaml.YAMLError:
         complain("is no YAML (it holds characters that no text has)", hint="Save it as text in UTF-8.")
     except RecursionError:
-        complain(f"is nested more than {MAX_DEPTH} deep")
+        too_deep()
 
 
 def _harmless(told: str) -> str:
@@ -55,33 +61,44 @@ def _harmless(told: str) -> str:
     return _QUOTED.sub(lambda found: found[0] if _SIGN.fullmatch(found[1] or found[2] or "") else "something", told)
 
 
-def _advice(told: str) -> str:
-    if "\\t" in told or "tab" in told:
+def _indented_by_tab(text: str, line: int | None) -> bool:
+    lines = text.splitlines()
+    return line is not None and line <= len(lines) and re.match(" *\t", lines[line - 1]) is not None
+
+
+def _advice(told: str, tab: bool) -> str:  # noqa: FBT001 - what was seen of the line
+    if tab:
         return "Indent with spaces, never with tabs."
     if "mapping values are not allowed" in told:
         return "Put text that holds a colon and a blank in quotes, and look at the indentation."
+    if "end of stream" in told:
+        return "Close the quote."
     if "cannot start any token" in told or "escape" in told or "quoted scalar" in told:
         return "Put the text in single quotes."
     return "Look at the indentation, and for a bracket or quote that is not closed."
 
 
 class _Composer:
-    """Makes a tree of a parser's events. It counts, so neither depth nor aliases can run away."""
+    """Makes a tree of a parser's events. It counts, so neither depth nor aliases can run away.
 
-    def __init__(self, events: Iterator[Any]) -> None:
-        self._events = events
+    ``key`` is what it reads at the moment: where the parser stumbles, that is what is wrong.
+    """
+
+    def __init__(self) -> None:
+        self.events: Iterator[Any] = iter(())
+        self.key = ""
         self._anchors: dict[str, Node] = {}
         self._nodes = 0
 
     def document(self) -> Node:
-        if all(type(event).__name__ != "DocumentStartEvent" for event in self._events):
+        if all(type(event).__name__ != "DocumentStartEvent" for event in self.events):
             complain("the file is empty", 1, hint="A configuration begins with mcpServers: or servers:.")
-        root = self._node(next(self._events), "", 0, None)
+        root = self._node(next(self.events), "", 0, None)
         self._expect_end()
         return root
 
     def _expect_end(self) -> None:
-        for event in self._events:
+        for event in self.events:
             if type(event).__name__ == "DocumentStartEvent":
                 line = event.start_mark.line + 1
                 complain("holds a second document", line, hint="Take the line with --- away, or make two files.")
@@ -107,27 +124,28 @@ class _Composer:
 
     def _count(self, depth: int, line: int, key: str) -> None:
         self._nodes += 1
+        self.key = key
         if depth > MAX_DEPTH:
-            complain(f"is nested more than {MAX_DEPTH} deep", line, key=key)
+            too_deep(line, key)
         if self._nodes > MAX_NODES:
             complain(f"grows to more than {MAX_NODES:,} values", line, key=key, hint="Use fewer aliases.")
 
     def _items(self, key: str, depth: int) -> list[Node]:
         items: list[Node] = []
-        while type(event := next(self._events)).__name__ != "SequenceEndEvent":
+        while type(event := next(self.events)).__name__ != "SequenceEndEvent":
             items.append(self._node(event, child_key(key, len(items)), depth + 1, None))
         return items
 
     def _members(self, key: str, depth: int) -> dict[str, Node]:
         members: dict[str, Node] = {}
         merged: list[Node] = []
-        while type(event := next(self._events)).__name__ != "MappingEndEvent":
+        while type(event := next(self.events)).__name__ != "MappingEndEvent":
             line = event.start_mark.line + 1
             if type(event).__name__ != "ScalarEvent":
                 complain("has a name that is no text", line, key=key, hint="Put the name in quotes.")
             name = str(event.value)
             path = child_key(key, name)
-            value = self._node(next(self._events), path, depth + 1, line)
+            value = self._node(next(self.events), path, depth + 1, line)
             if name == _MERGE and event.implicit[0]:
                 merged += self._sources(value)
             elif name in members:
