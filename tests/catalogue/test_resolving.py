@@ -210,6 +210,21 @@ def test_a_hidden_tool_says_so_before_anything_was_listed(catalogue: Catalogue, 
         catalogue.resolve_tool(name)
 
 
+def test_a_tool_is_found_by_server_and_name(catalogue: Catalogue) -> None:
+    """Exactly: also when its full name reads as another server's tool."""
+    put(catalogue, "a", "b.c")
+    put(catalogue, "a.b", "c")
+    assert [(found := catalogue.entry(*pair)) and found.server for pair in (("a", "b.c"), ("a.b", "c"))] == ["a", "a.b"]
+    assert catalogue.entry("a", "x") is catalogue.entry("nobody", "x") is None
+    catalogue.add_server("a", hidden=("*",))
+    assert not catalogue.hides("a.b", "c")
+    assert not catalogue.hides("nobody", "c")
+    for tool in ("b.c", "unlisted"):
+        assert catalogue.hides("a", tool)
+        with pytest.raises(ToolDisabled):
+            catalogue.entry("a", tool)
+
+
 def test_a_tool_that_one_server_hides_is_anothers(catalogue: Catalogue) -> None:
     """A bare name, and that of a group, mean what may be called."""
     catalogue.add_server("a", hidden=("*",))

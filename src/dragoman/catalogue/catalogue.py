@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from dragoman.cache.offers import Listed
 from dragoman.catalogue.entries import PromptEntry, ResourceEntry, TemplateEntry, ToolEntry
-from dragoman.catalogue.resolving import Resolver
+from dragoman.catalogue.resolving import Resolver, disabled
 from dragoman.catalogue.shelf import Change, Shelves
 from dragoman.events import Listing
 
@@ -226,6 +226,23 @@ class Catalogue:
             UnknownName: there is none; the nearest are told.
         """
         return self._resolver.prompt(name)
+
+    def entry(self, server: str, tool: str) -> ToolEntry | None:
+        """Give the listed tool of that server and name, whatever others have the same full name; None if there is none.
+
+        Raises:
+            ToolDisabled: the configuration hides it.
+        """
+        shelves = self._servers.get(server)
+        found = None if shelves is None else shelves.tools.entries.get(tool)
+        if found is None and self.hides(server, tool):
+            raise disabled(server, tool)
+        return found
+
+    def hides(self, server: str, tool: str) -> bool:
+        """Whether the configuration hides a tool of that name of a server, listed or not."""
+        shelves = self._servers.get(server)
+        return shelves is not None and shelves.hides(tool)
 
     def by_model_name(self, name: str) -> ToolEntry | None:
         """Give the listed tool that has that name for models."""

@@ -20,7 +20,7 @@ from dragoman.catalogue.shelf import Shelf, Shelves
 from dragoman.errors import AmbiguousName, ToolDisabled, UnknownName
 from dragoman.protocol.jsonrpc import printable
 
-__all__ = ["Resolver"]
+__all__ = ["Resolver", "disabled"]
 
 E = TypeVar("E", ToolEntry, PromptEntry)
 _ShelfOf: TypeAlias = Callable[[Shelves], Shelf[E]]
@@ -71,7 +71,7 @@ class Resolver:
             return told
         hiding = next((each for each in self._servers.values() if name in each.tools.hidden), None)
         if hiding is not None:
-            raise _disabled(hiding.name, name)
+            raise disabled(hiding.name, name)
         raise self._unknown(name, "tool", _tools)
 
     def prompt(self, name: str) -> PromptEntry | tuple[str, str]:
@@ -83,7 +83,7 @@ class Resolver:
 
     def _shown(self, entry: ToolEntry) -> ToolEntry:
         if self._servers[entry.server].hides(entry.key):
-            raise _disabled(entry.server, entry.key)
+            raise disabled(entry.server, entry.key)
         return entry
 
     def _by_full_name(self, name: str, shelf_of: _ShelfOf[E]) -> E | tuple[str, str] | None:
@@ -105,7 +105,7 @@ class Resolver:
             if shelves not in hiding and not shelf_of(shelves).settled:
                 return shelves.name, key
         if hiding:
-            raise _disabled(hiding[0].name, key)
+            raise disabled(hiding[0].name, key)
         return None
 
     def _by_plain_parts(self, name: str) -> tuple[str, str] | None:
@@ -159,7 +159,8 @@ class Resolver:
                 yield full_name(server, rest)
 
 
-def _disabled(server: str, tool: str) -> ToolDisabled:
+def disabled(server: str, tool: str) -> ToolDisabled:
+    """Give the error that a tool is hidden."""
     return ToolDisabled(f"the tool {printable(tool, _SHOWN_CHARS)!r} is switched off", tool=tool, server=server)
 
 
