@@ -336,6 +336,13 @@ def test_what_is_remembered_of_questions_is_bounded() -> None:
     assert keys(index, "weather")[0] == "weather.get_forecast"
 
 
+@pytest.mark.parametrize(("unknown", "found"), [(5, ["weather.get_forecast"]), (50, [])])
+def test_only_so_many_unknown_words_are_guessed(unknown: int, found: list[str]) -> None:
+    """A long text in words that no tool has stays cheap."""
+    nonsense = " ".join(f"nonsense{at:03}" for at in range(unknown))
+    assert keys(index_of(*OFFICE), f"{nonsense} wether nonsense") == found
+
+
 def test_halves_of_letters_do_no_harm() -> None:
     """JSON can hold one surrogate without the other; the rest of the text is searched."""
     listed = Document(key="s.\ud800", server="\ud800", name="\ud800", title="\udfff", description="weather \ud800")
