@@ -80,6 +80,7 @@ literal = st.text("abc/:.-20%é", max_size=4).map(lambda text: text.replace("%",
 @given(st.lists(st.tuples(literal, expression), max_size=3), literal)
 @example([("", ("", [("cut", ":3")]))], "")
 @example([("", ("+", [("half", "")]))], "")
+@example([("", (";", [("empty", ":1")]))], "")
 def test_what_is_made_from_a_template_matches_it(
     parts: list[tuple[str, tuple[str, list[tuple[str, str]]]]], end: str
 ) -> None:

@@ -197,13 +197,13 @@ def _expanded(subject: _Subject, expression: _Expression, places: _Places) -> _P
 
 def _value(subject: _Subject, operator: _Operator, variable: _Variable, places: _Places) -> _Places:
     characters = _RESERVED if operator.reserved else ""
-    if variable.longest is not None:
-        places = _named(subject, operator, variable, places)
-        return subject.steps(places, characters, variable.longest)
+    valued = _named(subject, operator, variable, places)
     if variable.explode:
-        characters += operator.separator + ",=" + ("/" if operator.separator == "," else "")
-        return subject.run(places, characters)
-    valued = subject.run(_named(subject, operator, variable, places), characters + ",")
+        return subject.run(places, characters + operator.separator + ",=" + ("/" if operator.separator == "," else ""))
+    if variable.longest is not None:
+        valued = subject.steps(valued, characters, variable.longest)
+    else:
+        valued = subject.run(valued, characters + ",")
     if operator.named and not operator.if_empty:
         valued |= subject.over(variable.name, places)
     return valued
