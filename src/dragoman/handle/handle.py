@@ -1,7 +1,8 @@
 """`Handle`: one supervised server of a hub. One owner task connects it, tends it, and brings it back.
 
 Whoever wants the server asks `Handle.ready` and waits no longer than his deadline. The handle knows nothing of names,
-calls or other servers: it tells its `Keeper` what happens, and shares a `Gate` with its siblings.
+calls or other servers: it tells its `Keeper` what happens, and shares a `Gate` with its siblings. `condition` holds
+the state, `tending` looks after a standing connection.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ import copy
 import logging
 import random
 import time
-from asyncio import AbstractEventLoop, Future, Task
+from asyncio import Future, Task
 from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
 
 from dragoman.config.model import ServerConfig
-from dragoman.errors import ConnectionLost, DragomanError, RequestTimeout, ServerNotReady
+from dragoman.errors import ConnectionLost, DragomanError, RequestTimeout
 from dragoman.handle.backoff import delay, fate
+from dragoman.handle.condition import Condition
 from dragoman.handle.gate import Gate, Ticket
-from dragoman.handle.keeper import Keeper
+from dragoman.handle.keeper import Ailment, Keeper
 from dragoman.handle.limits import Limits
 from dragoman.handle.tending import Tending
 from dragoman.model import ServerState, ServerStatus
@@ -37,10 +39,10 @@ log: Final = logging.getLogger("dragoman")
 _STOOD: Final = 5.0
 #: How long calls that are under way may take to end when their server is taken out (seconds).
 _DRAIN: Final = 2.0
-#: States in which nothing is attempted by itself.
+#: States in which nothing is attempted by itself, since time alone mends nothing.
 _AT_REST: Final = frozenset({"needs_login", "failed"})
-#: States that tell of an outage. Attempts in between are no news.
-_AWAY: Final = frozenset({"waiting", "needs_login", "failed"})
+_OFF: Final = frozenset({"stopped", "disabled"})
+_TURN: Final = "it waits for its turn"
 
 
 class _Waiter(Struct, eq=False, gc=False):
@@ -53,8 +55,9 @@ class _Waiter(Struct, eq=False, gc=False):
 class Handle:
     """One server under supervision.
 
-    ``server`` is the standing connection, or None while there is none. ``in_flight`` counts the calls under way: who
-    makes one tells so by `enter` and `leave`.
+    ``server`` is the standing connection, or None while there is none for new calls. ``in_flight`` counts the calls
+    under way: who makes one tells so by `enter` and `leave`. ``answered`` counts those that were answered, ``held``
+    the listeners that need the connection, ``failures`` the failed attempts in a row.
     """
 
     def __init__(self, config: ServerConfig, keeper: Keeper, gate: Gate, *, verdict: Verdict | None = None) -> None:
@@ -66,54 +69,51 @@ class Handle:
         self.held = 0
         self.answered = 0
         self.tools = 0
-        self.reason = "it was not needed yet" if config.start == "on_use" else "it waits for its turn"
-        self.error: DragomanError | None = None
         self.failures = 0
         self.connections = 0
         self._keeper = keeper
         self._gate = gate
         self._verdict = verdict
-        self._state: ServerState = "disabled" if config.disabled else "configured"
+        self._loop = asyncio.get_running_loop()
         if config.disabled:
-            self.reason = "it is switched off in the configuration"
-        self._loop: AbstractEventLoop = asyncio.get_running_loop()
-        self._since = time.time()
-        self._entered = self._loop.time()
+            self._condition = Condition(self.name, "disabled", "it is switched off in the configuration")
+        else:
+            reason = "it was not needed yet" if config.start == "on_use" else _TURN
+            self._condition = Condition(self.name, "configured", reason)
+        self._ailments: dict[Ailment, tuple[str, DragomanError]] = {}
         self._connected_at: float | None = None
-        self._retry_at: float | None = None
         self._lost_at: float | None = None
-        self._told: ServerState | None = None
-        self._wanted = asyncio.Event()
+        self._wanted = asyncio.Event()  # somebody needs the server
+        self._hurried = asyncio.Event()  # the back-off is over before its time
         self._waiters: set[_Waiter] = set()
         self._ticket: Ticket | None = None
-        self._task: Task[None] | None = None
-        self._tending: Tending | None = None
-        self._standing: Server | None = None
         self._drained = asyncio.Event()
         self._drained.set()
-        self._closing = False
+        # The owner task, what it holds, and the task that ends it.
+        self._owner: Task[None] | None = None
+        self._standing: Server | None = None
+        self._tending: Tending | None = None
         self._ending: Task[None] | None = None
-        self._retired = False
+        self._starts_again = False
 
     # What it is.
 
     @property
     def state(self) -> ServerState:
         """The state it is in."""
-        return self._state
+        return self._condition.state
 
     def status(self) -> ServerStatus:
         """Give how it is now."""
-        server = self.server
-        retry_at = None if self._retry_at is None else time.time() + max(0.0, self._retry_at - self._loop.time())
+        now, server = self._condition, self.server
         return ServerStatus(
             name=self.name,
-            state=self._state,
-            reason=self.reason,
-            code="" if self.error is None else self.error.code,
-            since=self._since,
+            state=now.state,
+            reason=now.reason,
+            code="" if now.error is None else now.error.code,
+            since=now.since,
             connected_at=self._connected_at,
-            retry_at=retry_at,
+            retry_at=None if now.retry_in is None else time.time() + now.retry_in,
             failures=self.failures,
             connections=self.connections,
             in_flight=self.in_flight,
@@ -128,25 +128,41 @@ class Handle:
     def start(self) -> None:
         """Let the owner task run; a server that is ``on_use`` is connected with the first call only.
 
-        While it is being stopped, this is put off until it has; once it is retired, this does nothing.
+        One that is just being stopped starts when that is over. Nothing happens if it runs, or is disabled.
         """
-        if self._retired:
+        if self.state == "disabled" or (self._ending is None and self._owner is not None):
             return
-        self._closing = False
-        if self._ending is not None or self._state == "disabled" or (self._task is not None and not self._task.done()):
+        if self.state == "stopped":
+            self._wanted.clear()
+            self.failures = 0
+            self._set("configured", _TURN)
+        if self._ending is not None:
+            self._starts_again = True
             return
-        if self._state == "stopped":
-            self._set("configured", "it waits for its turn")
         if self.config.start == "eager":
             self._wanted.set()
-        self._task = self._loop.create_task(self._own(), name=f"dragoman supervises {self.name}")
+        self._owner = self._loop.create_task(self._own(), name=f"dragoman supervises {self.name}")
 
     def wake(self) -> None:
-        """Connect now, whatever the state or the back-off say."""
-        if self._state in ("stopped", "disabled"):
+        """Connect now, whatever the back-off says, and forget earlier failures."""
+        if self.state in _OFF or self.server is not None:
             return
         self.failures = 0
+        self._hurried.set()
+        if self.state == "waiting" or self.state in _AT_REST:
+            self._set("configured", _TURN)
+        self.want()
+
+    def want(self) -> None:
+        """Say that the server is needed: one that starts on use is started, one that waits for its turn goes ahead.
+
+        One that failed for good, or wants a login, is tried again only after ``longest_delay``.
+        """
+        if self.server is not None or self.state in _OFF or (self.state in _AT_REST and not self._has_rested()):
+            return
         self._wanted.set()
+        if self._ticket is not None:
+            self._gate.hurry(self._ticket)
 
     async def ready(self, deadline: float) -> Server:
         """Give the connected server, starting it and waiting for it until ``deadline`` (the loop's time).
@@ -158,20 +174,23 @@ class Handle:
         """
         if self.server is not None:
             return self.server
-        self._refuse(deadline)
+        if self._is_refused(deadline):
+            raise self._condition.refusal()
         waiter = _Waiter(self._loop.create_future(), deadline)
         self._waiters.add(waiter)
         self.want()
-        started = self._loop.time()
+        began = self._loop.time()
         try:
             async with asyncio.timeout_at(deadline):
                 return await waiter.future
         except TimeoutError:
-            seconds = self._loop.time() - started
-            what = f"it was not connected within {seconds:.3g} s (it is {self._state}: {self.reason})"
+            seconds = self._loop.time() - began
+            what = f"it was not connected within {seconds:.3g} s (it is {self.state}: {self._condition.reason})"
             raise RequestTimeout(what, timeout=seconds, method="connect", server=self.name) from None
         finally:
             self._waiters.discard(waiter)
+            if waiter.future.done() and not waiter.future.cancelled():
+                waiter.future.exception()  # whoever was cancelled just then does not look at it
 
     def enter(self) -> None:
         """Count a call in."""
@@ -187,87 +206,77 @@ class Handle:
                 self._tending.used()
 
     def suspect(self) -> None:
-        """Take note that a call failed as if the server were gone: it is asked at once whether it is."""
+        """Take note that a call failed as if the server were gone: it is asked whether it is."""
         if self._tending is not None:
             self._tending.suspect()
 
     async def refresh(self) -> None:
-        """List anew what the server offers, if it is connected."""
+        """List anew what the server offers, if it is connected. What can't be listed shows in its state."""
         if self._tending is not None:
             await self._tending.refresh()
 
     async def stop(self, reason: str = "it was stopped") -> None:
-        """Close the connection, or give the attempt up, and stay so until `start`. Bounded in time.
+        """Close the connection, or give the attempt up, and stay so until `start`.
 
-        It goes on if its caller is cancelled; whoever stops the server meanwhile waits for the same end.
+        New calls are refused from now on; those under way get a little time to end, bounded as all of this is. The end
+        goes on if whoever waits for it here is cancelled.
         """
-        self._closing = True
+        self._starts_again = False
+        self.server = None
+        if self.state not in _OFF:
+            self._set("stopped", reason)
+        self._fail_waiters(self._condition.refusal)
         if self._ending is None:
-            self._ending = self._loop.create_task(self._end(reason), name=f"dragoman stops {self.name}")
-        await asyncio.shield(self._ending)
+            if self._owner is None:
+                return
+            self._ending = self._loop.create_task(self._end(), name=f"dragoman stops {self.name}")
+        await asyncio.wait({self._ending})
 
-    async def retire(self, reason: str) -> None:
-        """Stop for good: another takes its place, or none is wanted."""
-        self._retired = True
-        await self.stop(reason)
-
-    async def _end(self, reason: str) -> None:
+    async def _end(self) -> None:
         try:
-            await self._drain()
-            task, self._task = self._task, None
-            if task is not None and not task.done():
-                task.cancel()
-                await asyncio.wait({task})
-            if self._standing is not None:  # the owner was closing a lost connection when it was cancelled
+            if self.in_flight and self._standing is not None:
+                await self._drain()
+            if self._owner is not None:
+                self._owner.cancel()
+                await asyncio.wait({self._owner})
+            if self._standing is not None:  # the owner was closing it when it was cancelled
                 await self._standing.aclose()
         finally:
-            self._ending = None
-        self._set("disabled" if self.config.disabled else "stopped", reason)
-        if self._closing:
-            self._fail_waiters(self._not_ready)
-        else:  # it was wanted again before it had ended
-            self.start()
+            self._owner = self._standing = self._ending = None
+            if self._starts_again:
+                self._starts_again = False
+                self.start()
 
     async def _drain(self) -> None:
-        """Wait for the calls under way, if they are with the server."""
-        if not self.in_flight or self.server is None:
-            return
         try:
             async with asyncio.timeout(min(_DRAIN, self.config.shutdown_timeout)):
                 await self._drained.wait()
         except TimeoutError:
-            log.info("%s: %d calls are cut off as it is stopped", self.name, self.in_flight)
+            log.info("%s: calls under way are cut off: %d", self.name, self.in_flight)
 
     # The owner task.
 
     async def _own(self) -> None:
-        while True:
-            await self._until_wanted()
+        while self._ending is None:
+            await self._until_due()
             server = await self._connect()
             if server is not None:
-                self._standing = server
-                try:
-                    await self._serve(server)
-                finally:
-                    await server.aclose()
-                    self._standing = None
+                await self._hold(server)
 
-    async def _until_wanted(self) -> None:
-        """Wait until the next attempt is due: a time for a lost server, a call for one at rest."""
-        if self._state == "waiting":
-            await self._sit_out()
+    async def _until_due(self) -> None:
+        """Wait until the next attempt is due: a time for a lost server, a call for one that rests."""
+        if self.state == "waiting":
+            # A call does not end the back-off: callers make no storm.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._condition.retry_at):
+                    await self._hurried.wait()
             if self.config.start == "eager" or self._waiters or self.held:
                 return
-            self._set("configured", f"{self.reason}; the next call tries again")
+            if self.state == "waiting":
+                now = self._condition
+                self._wanted.clear()
+                self._set("configured", f"{now.reason}; the next call tries again", now.error)
         await self._wanted.wait()
-
-    async def _sit_out(self) -> None:
-        """Wait until the back-off is over. `wake` ends it, a call does not: callers make no storm."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(self._retry_at):
-                while self.failures:
-                    self._wanted.clear()
-                    await self._wanted.wait()
 
     async def _connect(self) -> Server | None:
         self._ticket = ticket = self._gate.ticket(self.config.priority)
@@ -277,153 +286,142 @@ class Handle:
             await self._gate.enter(ticket)
             try:
                 self._set("connecting", "an attempt is under way")
-                server = await self._keeper.connecting(self.config, self._verdict)
+                return await self._keeper.connecting(self.config, self._verdict)
             finally:
                 self._gate.leave(ticket)
         except DragomanError as error:
+            self._verdict = None
             self._failed(error)
-            return None
         except Exception as error:  # noqa: BLE001 - a plug-in's transport may raise anything; it must not end the owner
             self._failed(ConnectionLost(f"the attempt failed ({type(error).__name__}: {error})", server=self.name))
-            return None
         finally:
             self._ticket = None
             self._wanted.clear()
-        return server
+        return None
 
-    async def _serve(self, server: Server) -> None:
-        """Hold the connection until it is lost, idle or given up."""
+    async def _hold(self, server: Server) -> None:
+        """Hold the connection until it is lost, idle or given up, and close it."""
+        self._standing = server
+        tending = Tending(self, server, self._keeper, anew=self._lost_at is not None)
+        try:
+            self._arrived(server, tending)
+            opened, before = self._loop.time(), self.answered
+            try:
+                error = await tending.run()
+            except Exception as bug:
+                log.exception("%s: its supervision failed", self.name)
+                error = ConnectionLost(f"its supervision failed ({type(bug).__name__}: {bug})", server=self.name)
+            # Nothing is awaited between the verdict and the leave: no call may slip in and be cut off.
+            stood = self.answered > before or self._loop.time() - opened > _STOOD
+            self._left(error, stood=stood, at_work=tending.at_work)
+        finally:
+            self.server = self._tending = self._connected_at = None
+            try:
+                await tending.aclose()
+            finally:
+                await server.aclose()
+        self._standing = None
+
+    def _arrived(self, server: Server, tending: Tending) -> None:
+        """Give the connection to those who waited for it."""
         self._verdict = server.verdict
         self.connections += 1
         self._connected_at = time.time()
-        before = self.answered
-        tending = Tending(self, server, self._keeper, lost_at=self._lost_at)
         self._tending = tending
-        self._lost_at = None
+        self._ailments.clear()
         self.server = server
-        self.error = None
         self._set("ready", "connected")
         for waiter in list(self._waiters):
             if not waiter.future.done():
                 waiter.future.set_result(server)
-        opened = self._loop.time()
-        try:
-            error = await tending.run()
-            if self.answered > before or self._loop.time() - opened > _STOOD:
-                self.failures = 0
-        finally:
-            self.server = None
-            self._tending = None
-            self._connected_at = None
+
+    def _left(self, error: DragomanError | None, *, stood: bool, at_work: bool) -> None:
+        """Take note that the connection is over; None: it was idle.
+
+        A row of failures ends with a connection that ``stood``. One that was lost ``at_work``, by what a call asked
+        for, is no reason to refuse other calls: the row does not grow so long that the breaker opens.
+        """
+        self.server = self._tending = self._connected_at = None
+        if self._ending is not None:
+            return
         if error is None:
             self._set("configured", "it was idle; the next call wakes it")
-        else:
+            return
+        if stood:
+            self.failures = 0
+        elif at_work:
+            self.failures = min(self.failures, max(0, self.config.restart.breaker - 2))
+        if self._lost_at is None:
             self._lost_at = self._loop.time()
-            self._keeper.lost(self, error)
-            self._failed(error)
+        self._keeper.lost(self, error)
+        self._failed(error)
 
     def _failed(self, error: DragomanError) -> None:
         """Take a failed attempt or a lost connection, and decide what comes next."""
         self.failures += 1
-        self.error = error
-        self._verdict = None
+        self._hurried.clear()
         verdict = fate(error)
+        if verdict != "again":
+            self._set(verdict, error.what, error)
+            self._fail_waiters(lambda: _again(error))
+            return
         asked: float | None = getattr(error, "retry_after", None)
         pause = delay(self.failures, self.config.restart, random.random, retry_after=asked)
-        if verdict == "again":
-            self._retry_at = self._loop.time() + pause
-            self._set("waiting", error.what)
-        else:
-            self._retry_at = None
-            self._set(verdict, error.what)
-        if self._is_hopeless():
-            self._fail_waiters(lambda: _again(error))
-        else:
-            self._fail_waiters(lambda: _again(error), later_than=self._retry_at)
+        retry_at = self._loop.time() + pause
+        self._set("waiting", error.what, error, retry_at=retry_at)
+        self._fail_waiters(lambda: _again(error), later_than=None if self._is_hopeless() else retry_at)
 
     # Those who wait.
 
-    def want(self) -> None:
-        """Say that the server is needed: one that starts on use is started, one that waits for its turn goes ahead."""
-        self._wanted.set()
-        if self._ticket is not None:
-            self._gate.hurry(self._ticket)
-
     def _is_hopeless(self) -> bool:
-        """Whether waiting for the next attempt makes no sense."""
-        if self._state == "waiting":
-            return not self.connections or self.failures >= self.config.restart.breaker
-        return self._state in _AT_REST
+        """Whether a call to a server that is waiting should not wait with it."""
+        return not self.connections or self.failures >= self.config.restart.breaker
 
-    def _refuse(self, deadline: float) -> None:
-        """Refuse a call that can't be served.
+    def _has_rested(self) -> bool:
+        return self._condition.age >= self.config.restart.longest_delay
 
-        Raises:
-            ServerNotReady: the server is away, and will not be back before the deadline as far as anyone knows.
-        """
-        if self._state in ("stopped", "disabled") or self._closing:
-            raise self._not_ready()
-        rested = self._loop.time() - self._entered >= self.config.restart.longest_delay
-        if self._state in _AT_REST and not rested:
-            raise self._not_ready()
-        due = self._retry_at
-        if self._state == "waiting" and due is not None and (self._is_hopeless() or due > deadline):
-            raise self._not_ready()
-
-    def _not_ready(self) -> ServerNotReady:
-        error = self.error
-        retry_in = None if self._retry_at is None else max(0.0, self._retry_at - self._loop.time())
-        soon = "" if retry_in is None else f"; the next attempt is in {retry_in:.1f} s"
-        refusal = ServerNotReady(
-            f"it is {self._state.replace('_', ' ')} ({self.reason}){soon}",
-            state=self._state,
-            retry_in=retry_in,
-            server=self.name,
-            hint=None if error is None else error.hint,
-        )
-        refusal.__cause__ = error
-        return refusal
+    def _is_refused(self, deadline: float) -> bool:
+        """Whether the server is away, and will not be back before the deadline as far as anyone knows."""
+        if self.state == "waiting":
+            due = self._condition.retry_at
+            return self._is_hopeless() or (due is not None and due > deadline)
+        return self.state in _OFF or (self.state in _AT_REST and not self._has_rested())
 
     def _fail_waiters(self, error: Callable[[], DragomanError], *, later_than: float | None = None) -> None:
         for waiter in list(self._waiters):
             if not waiter.future.done() and (later_than is None or waiter.deadline < later_than):
                 waiter.future.set_exception(error())
 
-    # States.
+    # What its tending tells.
 
-    def degrade(self, reason: str, error: DragomanError | None = None) -> None:
+    def degrade(self, ailment: Ailment, reason: str, error: DragomanError) -> None:
         """Take note that the server is connected and not well."""
-        self.error = error
         if self.server is not None:
-            self._set("degraded", reason)
+            self._ailments.pop(ailment, None)
+            self._ailments[ailment] = (reason, error)
+            self._set("degraded", reason, error)
 
-    def heal(self) -> None:
-        """Take note that the server is well again."""
-        self.error = None
-        if self._state == "degraded":
+    def heal(self, ailment: Ailment) -> None:
+        """Take note that the server is well again, as far as this ailment goes."""
+        if self._ailments.pop(ailment, None) is None or self.server is None:
+            return
+        if self._ailments:
+            self._set("degraded", *next(reversed(self._ailments.values())))
+        else:
             self._set("ready", "well again")
 
-    def _set(self, state: ServerState, reason: str) -> None:
-        before, self._state = self._state, state
-        again = before == state and self.reason == reason
-        self.reason = reason
-        if state != "waiting":
-            self._retry_at = None
-        if before != state:
-            self._since = time.time()
-            self._entered = self._loop.time()
-        if not again:
-            self._tell(state, reason)
-            self._keeper.changed(self, before)
+    def settled(self) -> None:
+        """Take note that all that the server offers was listed on this connection."""
+        lost_at, self._lost_at = self._lost_at, None
+        if lost_at is not None:
+            self._keeper.recovered(self, self._loop.time() - lost_at)
 
-    def _tell(self, state: ServerState, reason: str) -> None:
-        """Log a change, once: attempts that fail as the last one did are no news."""
-        if state in ("connecting", "configured") or state == self._told:
-            log.debug("%s: %s (%s)", self.name, state, reason)
-            return
-        level = logging.WARNING if state in _AWAY or state == "degraded" else logging.INFO
-        self._told = state
-        log.log(level, "%s: %s (%s)", self.name, state.replace("_", " "), reason)
+    def _set(
+        self, state: ServerState, reason: str, error: DragomanError | None = None, *, retry_at: float | None = None
+    ) -> None:
+        before = self.state
+        if self._condition.become(state, reason, error, retry_at=retry_at):
+            self._keeper.changed(self, before)
 
 
 def _again(error: DragomanError) -> DragomanError:

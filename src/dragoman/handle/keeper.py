@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from dragoman.config.model import ServerConfig
 from dragoman.errors import DragomanError
@@ -13,7 +13,10 @@ from dragoman.protocol.types import Page
 from dragoman.server.connect import Connecting
 from dragoman.server.server import Server
 
-__all__ = ["Keeper", "Supervised"]
+__all__ = ["Ailment", "Keeper", "Supervised"]
+
+#: What a connected server can suffer from: it can't be listed, or it does not answer.
+Ailment: TypeAlias = Literal["listing", "silence"]
 
 
 class Supervised(Protocol):
@@ -33,12 +36,20 @@ class Supervised(Protocol):
         """Give how it is now."""
         ...
 
-    def degrade(self, reason: str, error: DragomanError | None = None) -> None:
+    def suspect(self) -> None:
+        """Take note that a request failed as if the server were gone: it is asked whether it is."""
+        ...
+
+    def degrade(self, ailment: Ailment, reason: str, error: DragomanError) -> None:
         """Take note that the server is connected and not well."""
         ...
 
-    def heal(self) -> None:
-        """Take note that the server is well again."""
+    def heal(self, ailment: Ailment) -> None:
+        """Take note that the server is well again, as far as this ailment goes."""
+        ...
+
+    def settled(self) -> None:
+        """Take note that all that the server offers was listed on this connection."""
         ...
 
 
@@ -70,5 +81,5 @@ class Keeper(Protocol):
         ...
 
     def offered(self, handle: Supervised, server: Server) -> None:
-        """Take note that all that the server offers has been listed."""
+        """Take note that a round of listing is over."""
         ...

@@ -6,10 +6,12 @@ It is the handles' `Keeper`. It makes no calls and resolves no names; `hub.Hub` 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from asyncio import Task
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
@@ -18,7 +20,7 @@ from dragoman.catalogue.catalogue import Catalogue
 from dragoman.catalogue.listings import Offer, listing_of
 from dragoman.config.hub import HubConfig
 from dragoman.config.model import ServerConfig
-from dragoman.errors import ConfigError, DragomanError
+from dragoman.errors import ConfigError, DragomanError, UsageError
 from dragoman.events import (
     CacheHit,
     CacheStored,
@@ -50,6 +52,11 @@ log: Final = logging.getLogger("dragoman")
 LISTINGS: Final[tuple[Listing, ...]] = ("tools", "resources", "templates", "prompts")
 #: What is to be kept is written so long (seconds) after it came: servers come up side by side.
 _SAVING_PAUSE: Final = 0.2
+#: Settings that say what a server is and who asks it. If one of them is another, so is what the server offers.
+_IDENTITY: Final = (
+    *("transport", "command", "args", "env", "cwd", "inherit_env", "url", "headers", "cookies", "proxy", "tls"),
+    *("era", "protocol_version"),
+)
 
 Opener = Callable[[ServerConfig, Verdict | None], Connecting]
 
@@ -75,51 +82,76 @@ class Fleet:
         self._pulse = asyncio.Event()
         self._offers: dict[str, tuple[str, Offer]] = {}
         self._saver: Task[None] | None = None
-        self._leaving: set[Handle] = set()
+        self._loop = asyncio.get_running_loop()
+        # The ends of servers that are in the fleet no more, the last one of each name.
+        self._ends: dict[str, Task[None]] = {}
+        self._closing: Task[None] | None = None
+        self._hurried = asyncio.Event()
 
     # Who is in it.
 
     def enlist(self, configs: Iterable[ServerConfig]) -> None:
-        """Take servers in and start them, with what is kept of them."""
-        kept = self._load(configs := list(configs))
+        """Take servers in and start them, with what is kept of them.
+
+        Raises:
+            ConfigError: there is one of that name; none of them was taken in.
+            UsageError: the fleet is closed.
+        """
+        configs = list(configs)
+        if self._closing is not None:
+            raise UsageError("the hub is closed", hint="Make a new one; a hub is used once.")
         for config in configs:
             if config.name in self.handles:
                 raise ConfigError(f"there is a server called {config.name!r} already", server=config.name)
-            self._take_in(config, kept.get(config.name)).start()
+        kept = self._load(configs)
+        for config in configs:
+            handle = self._take_in(config, kept.get(config.name))
+            self._publish(ServerAdded(at=time.time(), server=config.name))
+            self._launch(handle)
         self._beat()
 
     async def dismiss(self, name: str) -> None:
-        """Take a server out, and close it when its calls have ended, bounded in time."""
-        await self._end(self._take_out(name), "it was taken out")
+        """Take a server out, and close it when its calls have ended, bounded in time.
 
-    def turn_to(self, config: HubConfig) -> tuple[Turnover, Coroutine[Any, Any, None]]:
+        It is out at once; its end goes on if whoever waits for it is cancelled. Nothing happens if it is not there.
+        """
+        if name in self.handles:
+            await asyncio.wait({self._take_out(name)})
+
+    async def turn_to(self, config: HubConfig) -> Turnover:
         """Become what another configuration says; servers whose settings did not change are left alone.
 
-        Gives what changed, and the work that remains: ending those that were there, and starting those in their place.
+        It is so at once; what remains, and goes on if the caller is cancelled, is the end of those that were there.
         """
         wanted = {server.name: server for server in config.servers}
         present = {name: handle.config for name, handle in self.handles.items()}
         removed = [name for name in present if name not in wanted]
         added = [name for name in wanted if name not in present]
         changed = [name for name in wanted if name in present and present[name] != wanted[name]]
-        leaving = [self._take_out(name) for name in removed]
-        replaced = [self._replace(wanted[name]) for name in changed]
+        ends = {self._take_out(name) for name in removed} | {self._replace(wanted[name]) for name in changed}
         self.enlist(wanted[name] for name in added)
-
-        async def finish() -> None:
-            ends = (self._end(handle, "it was taken out") for handle in leaving)
-            await asyncio.gather(*ends, *(self._succeed(*pair) for pair in replaced))
-
-        return Turnover(tuple(added), tuple(removed), tuple(changed)), finish()
+        if ends:
+            await asyncio.wait(ends)
+        return Turnover(tuple(added), tuple(removed), tuple(changed))
 
     async def aclose(self) -> None:
-        """Close all servers side by side, bounded in time, and write what is to be kept."""
-        present = {*self.handles.values(), *self._leaving}
-        await asyncio.gather(*(handle.retire("the hub was closed") for handle in present))
+        """Close all servers side by side, bounded in time, and write what is to be kept.
+
+        Any task may do so, any number of times; it goes on if whoever waits for it is cancelled.
+        """
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close(), name="dragoman closes its servers")
+        await asyncio.wait({self._closing})
+        self._closing.result()
+
+    async def _close(self) -> None:
+        stops = [handle.stop("the hub was closed") for handle in self.handles.values()]
+        for outcome in await asyncio.gather(*stops, *self._ends.values(), return_exceptions=True):
+            if isinstance(outcome, Exception):
+                log.error("a server could not be closed", exc_info=outcome)
+        self._hurried.set()
         if self._saver is not None:
-            self._saver.cancel()
             await asyncio.wait({self._saver})
-        await self._save()
 
     async def settle(self, is_settled: Callable[[Handle], bool], deadline: float | None) -> bool:
         """Wait until all servers are as told, or the deadline (the loop's time) passes; tell which of it was."""
@@ -135,35 +167,54 @@ class Fleet:
         self._catalogue.add_server(config.name, hidden=config.disabled_tools)
         handle = Handle(config, self, self._gate, verdict=None if offer is None else offer.verdict)
         self.handles[config.name] = handle
-        self._publish(ServerAdded(at=time.time(), server=config.name))
         if offer is not None:
             self._recall(handle, offer)
+        handle.tools = self._catalogue.listed(config.name)
         return handle
 
-    def _take_out(self, name: str) -> Handle:
+    def _take_out(self, name: str) -> Task[None]:
+        """Take a server out, and give its end."""
         handle = self.handles.pop(name)
-        self._leaving.add(handle)
         self._catalogue.remove_server(name)
         self._publish(ServerRemoved(at=time.time(), server=name))
         self._beat()
-        return handle
+        return self._let_go(handle, "it was taken out")
 
-    def _replace(self, config: ServerConfig) -> tuple[Handle, Handle]:
-        """Put a server with other settings in the place of one; give both."""
-        former = self.handles.pop(config.name)
-        self._leaving.add(former)
-        if (former.config.command, former.config.args, former.config.url) != (config.command, config.args, config.url):
+    def _replace(self, config: ServerConfig) -> Task[None]:
+        """Put a server with other settings in the place of one, and give the end of that one."""
+        former = self.handles[config.name]
+        if _identity(former.config) != _identity(config):
             self._catalogue.remove_server(config.name)
-        return former, self._take_in(config, self._load([config]).get(config.name))
+        handle = self._take_in(config, self._load([config]).get(config.name))
+        end = self._let_go(former, "it comes with other settings")
+        self.changed(handle, former.state)
+        self._launch(handle)
+        return end
 
-    async def _succeed(self, former: Handle, successor: Handle) -> None:
-        """Start a server when the one in whose place it stands has ended."""
-        await self._end(former, "it comes with other settings")
-        successor.start()
+    def _let_go(self, handle: Handle, reason: str) -> Task[None]:
+        """Stop a server that is in the fleet no more; give the end of it and of those that had its name before."""
+        earlier = self._ends.get(handle.name)
 
-    async def _end(self, handle: Handle, reason: str) -> None:
-        await handle.retire(reason)
-        self._leaving.discard(handle)  # if this is cancelled, `aclose` waits for its end
+        async def end() -> None:
+            await handle.stop(reason)
+            if earlier is not None:
+                await asyncio.wait({earlier})
+
+        task = self._ends[handle.name] = self._loop.create_task(end(), name=f"dragoman lets {handle.name} go")
+        task.add_done_callback(partial(self._ended, handle.name))
+        return task
+
+    def _ended(self, name: str, task: Task[None]) -> None:
+        if self._ends.get(name) is task:
+            del self._ends[name]
+        present = self.handles.get(name)
+        if present is not None and name not in self._ends:
+            self._launch(present)
+
+    def _launch(self, handle: Handle) -> None:
+        """Start a server, unless one of its name has not ended yet: two might want the same file or port."""
+        if handle.name not in self._ends and self._closing is None and handle.state == "configured":
+            handle.start()
 
     # What is kept from one start to the next.
 
@@ -183,7 +234,6 @@ class Fleet:
             listing = getattr(offer, what)
             if listing is not None:
                 self._catalogue.update(handle.name, what, listing, stale=True)
-        handle.tools = self._catalogue.listed(handle.name)
         if offer.tools is not None:
             age, stale = max(0.0, now - offer.tools.fetched_at), not offer.tools.is_fresh(now)
             self._publish(CacheHit(at=now, server=handle.name, age=age, stale=stale))
@@ -200,18 +250,29 @@ class Fleet:
             **listings,
         )
         self._offers[handle.name] = (self._kept.key(handle.config), offer)
-        if self._saver is None or self._saver.done():
-            self._saver = asyncio.get_running_loop().create_task(self._save_soon(), name="dragoman keeps its catalogue")
+        self._save_soon()
 
-    async def _save_soon(self) -> None:
-        await asyncio.sleep(_SAVING_PAUSE)
-        await self._save()
+    def _save_soon(self) -> None:
+        if self._saver is None and self._offers:
+            self._saver = self._loop.create_task(self._save(), name="dragoman keeps its catalogue")
+            self._saver.add_done_callback(self._saved)
 
     async def _save(self) -> None:
+        """Write what has come, one after the other: an older offer must not come after a newer one."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SAVING_PAUSE):
+                await self._hurried.wait()
         while self._kept is not None and self._offers:
             name, (key, offer) = self._offers.popitem()
             await asyncio.to_thread(self._kept.save, key, offer)
             self._publish(CacheStored(at=time.time(), server=name))
+
+    def _saved(self, saver: Task[None]) -> None:
+        self._saver = None
+        if not saver.cancelled() and saver.exception() is not None:
+            log.error("what servers offer could not be kept", exc_info=saver.exception())
+        elif not saver.cancelled():
+            self._save_soon()
 
     # What the handles tell.
 
@@ -231,11 +292,13 @@ class Fleet:
 
     def lost(self, handle: Supervised, error: DragomanError) -> None:
         """See `Keeper`."""
-        self._publish(ServerLost(at=time.time(), server=handle.name, code=error.code, reason=error.what))
+        if self.handles.get(handle.name) is handle:
+            self._publish(ServerLost(at=time.time(), server=handle.name, code=error.code, reason=error.what))
 
     def recovered(self, handle: Supervised, away: float) -> None:
         """See `Keeper`."""
-        self._publish(ServerRecovered(at=time.time(), server=handle.name, away=away))
+        if self.handles.get(handle.name) is handle:
+            self._publish(ServerRecovered(at=time.time(), server=handle.name, away=away))
 
     def is_fresh(self, handle: Supervised, what: Listing) -> bool:
         """See `Keeper`."""
@@ -271,3 +334,7 @@ class Fleet:
         """Wake all who wait for servers to be in some state."""
         self._pulse.set()
         self._pulse = asyncio.Event()
+
+
+def _identity(config: ServerConfig) -> tuple[object, ...]:
+    return tuple(getattr(config, key) for key in _IDENTITY)
