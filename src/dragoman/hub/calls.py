@@ -23,7 +23,9 @@ from dragoman.errors import (
     OutcomeUnknown,
     RequestTimeout,
     ServerError,
+    ServerNotReady,
     Unavailable,
+    UsageError,
 )
 from dragoman.events import CallFailed, CallFinished, CallProgressed, CallRetried, CallStarted
 from dragoman.handle.handle import Handle
@@ -57,11 +59,15 @@ _PLAIN: Final = Terms()
 
 
 class Calls:
-    """Makes requests, and tells the bus and the instruments of them."""
+    """Makes requests, and tells the bus and the instruments of them.
 
-    def __init__(self, bus: Bus, instruments: Instruments) -> None:
+    ``present`` gives the handle that a server of that name has now: another one may have taken its place meanwhile.
+    """
+
+    def __init__(self, bus: Bus, instruments: Instruments, present: Callable[[str], Handle | None]) -> None:
         self._bus = bus
         self._instruments = instruments
+        self._present = present
         self._numbers = itertools.count(1)
         self._loop = asyncio.get_running_loop()
 
@@ -71,7 +77,7 @@ class Calls:
         Raises:
             DragomanError: as `Server` does; `ServerNotReady` if the server is away.
         """
-        patience = handle.config.timeout if terms.timeout is None else terms.timeout
+        patience = handle.config.timeout if terms.timeout is None else _checked(terms.timeout)
         deadline = self._loop.time() + patience
         if not (self._bus.active or self._instruments):
             return await self._settle(handle, request, terms, deadline, 0)
@@ -95,10 +101,10 @@ class Calls:
         """
         ranked = sorted(members, key=lambda member: _rank(member[0]))
         handle, request = ranked[0]
-        patience = handle.config.timeout if terms.timeout is None else terms.timeout
+        patience = handle.config.timeout if terms.timeout is None else _checked(terms.timeout)
         deadline = self._loop.time() + patience
         number = next(self._numbers)
-        if hedge_after is not None and len(ranked) > 1 and _is_read_only(handle, request):
+        if hedge_after is not None and len(ranked) > 1 and all(_is_read_only(*member) for member in ranked):
             bound = hedge_after
             return await self._told(
                 number, handle, request, terms, lambda t: self._raced(ranked, t, deadline, number, bound)
@@ -111,38 +117,65 @@ class Calls:
         """Make a request, and again after a failure if that is allowed."""
         handle.enter()
         try:
-            try:
-                return await self._once(handle, request, terms, deadline, terms.timeout)
-            except DragomanError as error:
-                first = _own_closing(handle, error)
-            retry = handle.config.retry
-            safe = is_safe(request.method, request.annotations(), retry, request.name)
-            if retry.attempts == 1 or not verdict(first, safe=safe).again:
-                raise first
-
-            def tell(attempt: int, delay: float, error: DragomanError) -> None:
-                self._tell_again(number, handle, request, error, attempt=attempt, delay=delay, why="retry")
-
-            async def attempt(_: int) -> T:
-                try:
-                    return await self._once(handle, request, terms, deadline, self._left(deadline))
-                except ConnectionClosed as error:
-                    raise _own_closing(handle, error) from error
-
-            return await repeat(attempt, first, retry=retry, safe=safe, deadline=deadline, on_retry=tell)
+            return await self._once(handle, request, terms, deadline, terms.timeout)
+        except DragomanError as error:
+            failure = error
         finally:
             handle.leave()
+        heir = self._heir(handle, failure)
+        if heir is not None:
+            rest = Terms(self._left(deadline), terms.on_progress, terms.meta)
+            return await self._settle(heir, request, rest, deadline, number)
+        return await self._again(handle, request, terms, deadline, number, _own_closing(handle, failure))
+
+    def _heir(self, handle: Handle, error: DragomanError) -> Handle | None:
+        """Give the handle that came in the place of this one, if the request that failed was not sent because of it."""
+        if not isinstance(error, ServerNotReady | ConnectionClosed):
+            return None
+        present = self._present(handle.name)
+        return None if present is handle else present
+
+    async def _again(
+        self,
+        handle: Handle,
+        request: Request[T],
+        terms: Terms,
+        deadline: float,
+        number: int,
+        first: DragomanError,
+    ) -> T:
+        """Repeat a request that failed, as often as that is allowed."""
+        retry = handle.config.retry
+        safe = is_safe(request.method, request.annotations(), retry, request.name)
+        if retry.attempts == 1 or not verdict(first, safe=safe).again:
+            raise first
+
+        def tell(attempt: int, delay: float, error: DragomanError) -> None:
+            self._tell_again(number, handle, request, error, attempt=attempt, delay=delay, why="retry")
+
+        async def attempt(_: int) -> T:
+            now = self._present(handle.name) or handle
+            now.enter()
+            try:
+                return await self._once(now, request, terms, deadline, self._left(deadline))
+            except ConnectionClosed as error:
+                raise _own_closing(now, error) from error
+            finally:
+                now.leave()
+
+        return await repeat(attempt, first, retry=retry, safe=safe, deadline=deadline, on_retry=tell)
 
     async def _once(
         self, handle: Handle, request: Request[T], terms: Terms, deadline: float, timeout: float | None
     ) -> T:
         """Make a request once, waiting for the server and within its limits."""
-        server = handle.server
         limits = handle.limits
         if not limits.unbounded:
             await limits.take(deadline, method=request.method)
+            timeout = self._left(deadline)
         try:
-            if server is None or handle.server is None:
+            server = handle.server
+            if server is None:
                 server = await handle.ready(deadline)
                 timeout = self._left(deadline)
             result = await request.send(server, timeout, terms.on_progress, terms.meta)
@@ -166,6 +199,8 @@ class Calls:
     async def _in_turn(
         self, members: Sequence[tuple[Handle, Request[T]]], terms: Terms, deadline: float, number: int
     ) -> T:
+        if members[0][0].server is None and len(members) > 1:
+            members = await self._as_they_come(members, deadline)
         for attempt, (handle, request) in enumerate(members[:-1], 2):
             handle.enter()
             try:
@@ -181,6 +216,28 @@ class Calls:
         handle, request = members[-1]
         return await self._settle(handle, request, terms, deadline, number)
 
+    async def _as_they_come(
+        self, members: Sequence[tuple[Handle, Request[T]]], deadline: float
+    ) -> Sequence[tuple[Handle, Request[T]]]:
+        """Put that server first which is connected first: none is now, and one that hangs must not hold the others."""
+        waiting = {
+            self._loop.create_task(member[0].ready(deadline), name=f"dragoman awaits {member[0].name}"): member
+            for member in members
+        }
+        try:
+            running = set(waiting)
+            while running:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    if task.exception() is None:
+                        first = waiting[task]
+                        return [first, *(member for member in members if member is not first)]
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.wait(waiting)
+        return members
+
     async def _raced(
         self,
         members: Sequence[tuple[Handle, Request[T]]],
@@ -193,15 +250,19 @@ class Calls:
         waiting = list(members)
         running: set[Task[T]] = set()
         failure: DragomanError | None = None
+        last: DragomanError | None = None
         attempt = 0
         try:
             while waiting or running:
                 if waiting:
                     handle, request = waiting.pop(0)
                     attempt += 1
-                    if attempt > 1:
-                        because = failure or RequestTimeout(f"no answer within {hedge_after:g} s", timeout=hedge_after)
-                        self._tell_again(number, handle, request, because, attempt=attempt, why="hedge")
+                    if failure is not None:
+                        self._tell_again(number, handle, request, failure, attempt=attempt, why="failover")
+                    elif attempt > 1:
+                        late = RequestTimeout(f"no answer within {hedge_after:g} s", timeout=hedge_after)
+                        self._tell_again(number, handle, request, late, attempt=attempt, why="hedge")
+                    failure = None
                     asking = self._settle(handle, request, terms, deadline, number)
                     running.add(self._loop.create_task(asking, name=f"dragoman asks {handle.name}"))
                 pause = hedge_after if waiting else None
@@ -210,10 +271,10 @@ class Calls:
                     error = task.exception()
                     if error is None:
                         return task.result()
-                    if not isinstance(error, DragomanError):
+                    if not isinstance(error, DragomanError) or not verdict(error, safe=True, elsewhere=True).again:
                         raise error
-                    failure = error
-            raise failure or RequestTimeout("none of the servers answered")
+                    last = failure = error
+            raise last or RequestTimeout("none of the servers answered")
         finally:
             for task in running:
                 task.cancel()
@@ -239,12 +300,12 @@ class Calls:
         )
         bus.publish(started)
         context = instruments.begin(started) if instruments else None
-        if context or bus.wants(CallProgressed):
+        if context or bus.wants(CallProgressed) or (instruments and terms.on_progress is not None):
             terms = self._watched(number, handle, request, terms, context)
         try:
             result = await work(terms)
-        except (DragomanError, CancelledError) as error:
-            told = error if isinstance(error, DragomanError) else None
+        except BaseException as error:
+            code, reason = _told_of(error)
             failed = CallFailed(
                 at=time.time(),
                 call_id=number,
@@ -252,8 +313,9 @@ class Calls:
                 method=method,
                 name=name,
                 seconds=time.perf_counter() - began,
-                code="call.cancelled" if told is None else told.code,
-                reason="its caller gave it up" if told is None else told.what,
+                code=code,
+                reason=reason,
+                rpc_code=error.rpc_code if isinstance(error, ServerError) else None,
             )
             bus.publish(failed)
             instruments.end(failed)
@@ -278,9 +340,9 @@ class Calls:
     ) -> Terms:
         """Give terms under which progress is told, and the trace's context is sent along."""
         meta = {**(terms.meta or {}), **context} if context else terms.meta
-        if not self._bus.wants(CallProgressed):
-            return Terms(terms.timeout, terms.on_progress, meta)
         theirs = terms.on_progress
+        if theirs is None and not self._bus.wants(CallProgressed):
+            return Terms(terms.timeout, None, meta)
 
         def tell(progress: Progress) -> object:
             event = CallProgressed(
@@ -336,6 +398,21 @@ def _own_closing(handle: Handle, error: DragomanError) -> DragomanError:
     lost = ConnectionLost(error.what, server=handle.name)
     lost.__cause__ = error
     return lost
+
+
+def _checked(timeout: float) -> float:
+    if isinstance(timeout, int | float) and timeout > 0:  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+        return timeout
+    raise UsageError(f"timeout={timeout!r} is no number of seconds above 0")
+
+
+def _told_of(error: BaseException) -> tuple[str, str]:
+    """Give the code and the reason that an event tells of an error. Texts of foreign errors may hold anything."""
+    if isinstance(error, DragomanError):
+        return error.code, error.what
+    if isinstance(error, CancelledError):
+        return "call.cancelled", "its caller gave it up"
+    return DragomanError.code, f"an unexpected {type(error).__name__}"
 
 
 def _rank(handle: Handle) -> int:

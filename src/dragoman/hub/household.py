@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 import time
 from asyncio import AbstractEventLoop, Task
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias, cast
+from typing import Any, Self, TypeAlias, TypeVar, cast
+from weakref import WeakSet
 
 from msgspec import structs
 
@@ -21,14 +22,16 @@ from dragoman.catalogue.catalogue import Catalogue
 from dragoman.catalogue.names import nearest
 from dragoman.config.hub import Group, HubConfig
 from dragoman.config.model import ServerConfig, Target, config_for
-from dragoman.errors import ConfigError, DragomanError, UnknownName, UsageError
-from dragoman.events import ConfigReloaded, LogReceived
+from dragoman.errors import ConfigError, UnknownName, UsageError
+from dragoman.events import ConfigReloaded, Listing, LogReceived
 from dragoman.handle.handle import Handle
 from dragoman.hub.bus import Bus
 from dragoman.hub.calls import Calls
 from dragoman.hub.finding import Finder
 from dragoman.hub.fleet import Fleet, Turnover
+from dragoman.hub.following import follow
 from dragoman.hub.instruments import Instruments
+from dragoman.hub.watching import Watch
 from dragoman.model import ServerStatus
 from dragoman.protocol.lifecycle import Verdict
 from dragoman.protocol.metadata import ClientInfo
@@ -39,10 +42,7 @@ from dragoman.store.catalogues import KeptCatalogues
 
 __all__ = ["Household", "Servers"]
 
-log: Final = logging.getLogger("dragoman")
-
-#: How often the files of the configuration are looked at, if that is asked for (seconds).
-_LOOK: Final = 1.0
+T = TypeVar("T")
 
 Servers: TypeAlias = HubConfig | Mapping[str, Target] | Iterable[Target]
 
@@ -76,7 +76,8 @@ class Household:
         }
         self._cache_folder = None if cache_folder is None else Path(cache_folder)
         self._source: Callable[[], HubConfig] | None = None
-        self._watches = False
+        self._follows = False
+        self._added: dict[str, ServerConfig] = {}
         self._bus = Bus()
         self._instruments = Instruments()
         self._catalogue = Catalogue()
@@ -85,9 +86,12 @@ class Household:
         self._checks_arguments = self._config.check_arguments
         self._fleet_made: Fleet | None = None
         self._calls_made: Calls | None = None
-        self._turning = asyncio.Lock()
-        self._watcher: Task[None] | None = None
+        self._follower: Task[None] | None = None
         self._loop: AbstractEventLoop | None = None
+        self._turning = asyncio.Lock()
+        self._turns: set[Task[Any]] = set()
+        self._watches: WeakSet[Watch] = WeakSet()
+        self._closing: Task[None] | None = None
         self._closed = False
 
     @classmethod
@@ -125,7 +129,7 @@ class Household:
             cache_folder=cache_folder,
         )
         hub._source = read
-        hub._watches = watch
+        hub._follows = watch
         return hub
 
     @classmethod
@@ -161,31 +165,48 @@ class Household:
         """Start all servers in the background and return at once. Entering the hub does this.
 
         Raises:
-            UsageError: it was started before.
+            UsageError: it was started or closed before.
         """
-        if self._loop is not None:
-            raise UsageError("the hub was started before", hint="Make a new one; a hub is used once.")
+        if self._loop is not None or self._closed:
+            said = "started" if self._loop is not None else "closed"
+            raise UsageError(f"the hub was {said} before", hint="Make a new one; a hub is used once.")
         self._loop = asyncio.get_running_loop()
         kept = KeptCatalogues(self._cache_folder) if self._config.keep_catalogue else None
-        self._fleet_made = Fleet(self._bus, self._catalogue, self._connecting, kept)
-        self._calls_made = Calls(self._bus, self._instruments)
+        self._fleet_made = fleet = Fleet(self._bus, self._catalogue, self._connecting, kept)
+        self._calls_made = Calls(self._bus, self._instruments, fleet.handles.get)
         self._catalogue.set_groups({name: group.servers for name, group in self._groups.items()})
-        self._fleet_made.enlist(self._config.servers)
-        if self._watches and self._source is not None:
-            self._watcher = self._loop.create_task(self._follow_files(), name="dragoman watches its configuration")
+        fleet.enlist(self._config.servers)
+        if self._follows and self._source is not None:
+            following = follow(lambda: self._config.sources, self.reload)
+            self._follower = self._loop.create_task(following, name="dragoman follows its configuration")
         return self
 
     async def aclose(self) -> None:
-        """Close all servers, side by side and bounded in time, and leave nothing behind. Safe to call twice."""
-        if self._fleet_made is None or self._closed:
+        """Close all servers, side by side and bounded in time, and leave nothing behind.
+
+        Any task may do so, any number of times: all wait for the same closing, which goes on if they are cancelled.
+
+        Raises:
+            UsageError: another event loop runs the hub.
+        """
+        if self._fleet_made is None:
             self._closed = True
-            return
-        self._closed = True
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.wait({self._watcher})
+        elif self._closing is None:
+            closing = self._own_loop.create_task(self._close(self._fleet_made), name="dragoman closes its hub")
+            self._closing, self._closed = closing, True
+            await asyncio.shield(closing)
+        elif not self._closing.done():
+            await asyncio.shield(self._closing)
+
+    async def _close(self, fleet: Fleet) -> None:
+        if self._follower is not None:
+            self._follower.cancel()
+            await asyncio.wait({self._follower})
+        if self._turns:
+            await asyncio.wait(self._turns)
+        await asyncio.gather(*(watch.aclose() for watch in list(self._watches)))
         try:
-            await self._fleet_made.aclose()
+            await fleet.aclose()
         finally:
             await self._bus.aclose()
             self._finder.close()
@@ -217,24 +238,27 @@ class Household:
         Raises:
             UnknownName: there is no server of that name.
         """
+        loop = self._own_loop
         wanted = [self._handle(name) for name in names] or list(self._fleet.handles.values())
         for handle in wanted:
             handle.want()
         chosen = {handle.name for handle in wanted}
-        deadline = None if timeout is None else self._running.time() + timeout
-        await self._fleet.settle(lambda handle: handle.name not in chosen or self._has_settled(handle), deadline)
+        deadline = None if timeout is None else loop.time() + timeout
+        await self._fleet.settle(lambda handle: handle.name not in chosen or self._is_up_or_failed(handle), deadline)
         return {name: status for name, status in self.status().items() if name in chosen}
 
     async def add_server(self, target: Target, *, name: str = "") -> None:
-        """Add a server and start it in the background.
+        """Add a server and start it in the background. It stays when the hub's file is read again.
 
         Raises:
             ConfigError: it can't be used, or there is one of that name.
         """
+        self._own_loop  # noqa: B018 - raises if it is not this one that runs
         config = config_for(target, name=name)
         if config.name in self._groups:
             raise ConfigError(f"there is a group called {config.name!r}", server=config.name)
         self._fleet.enlist([config])
+        self._added[config.name] = config
         self._config = structs.replace(self._config, servers=(*self._config.servers, config))
 
     async def remove_server(self, name: str) -> None:
@@ -244,71 +268,102 @@ class Household:
             UnknownName: there is none of that name.
             ConfigError: a group needs it.
         """
+        await self._turn(self._remove(name))
+
+    async def _remove(self, name: str) -> None:
         self._handle(name)
         for group, members in self._groups.items():
             if name in members.servers:
                 raise ConfigError(f"the group {group!r} needs it", server=name, hint="Change the group first.")
-        self._config = structs.replace(
-            self._config, servers=tuple(config for config in self._config.servers if config.name != name)
-        )
+        left = tuple(config for config in self._config.servers if config.name != name)
+        self._config = structs.replace(self._config, servers=left)
+        self._added.pop(name, None)
         await self._fleet.dismiss(name)
 
     async def stop_server(self, name: str) -> None:
-        """Close a server and leave it so until `start_server`; calls to it fail at once."""
-        await self._handle(name).stop()
+        """Close a server and leave it so until `start_server`; calls to it fail at once.
+
+        Raises:
+            UnknownName: there is none of that name.
+        """
+        await self._turn(self._stop(name, start=False))
 
     async def start_server(self, name: str) -> None:
-        """Start a server that was stopped, or try one that failed or waits at once."""
+        """Start a server that was stopped, or try one that failed or waits at once.
+
+        Raises:
+            UnknownName: there is none of that name.
+        """
         handle = self._handle(name)
         handle.start()
         handle.wake()
 
     async def restart_server(self, name: str) -> None:
-        """Close a server and start it anew."""
+        """Close a server and start it anew.
+
+        Raises:
+            UnknownName: there is none of that name.
+        """
+        await self._turn(self._stop(name, start=True))
+
+    async def _stop(self, name: str, *, start: bool) -> None:
         handle = self._handle(name)
-        await handle.stop("it is being restarted")
-        handle.start()
-        handle.wake()
+        if start:
+            await handle.stop("it is being restarted")
+            handle.start()
+            handle.wake()
+        else:
+            await handle.stop()
 
     async def reload(self, config: HubConfig | None = None) -> Turnover:
-        """Read the configuration again (or take ``config``), and change only what is another now.
+        """Read the configuration again, and change only what is another now; calls to other servers go on undisturbed.
+
+        Without ``config``, the hub's file is read again, and servers that were added in code stay. With it, the hub
+        becomes exactly what it says. It returns when servers that were taken out or changed have been closed.
 
         Raises:
             ConfigError: it is wrong; everything stays as it was.
             UsageError: the hub was not opened from a file.
         """
+        return await self._turn(self._reload(config))
+
+    async def _reload(self, config: HubConfig | None) -> Turnover:
         if config is None:
             if self._source is None:
                 raise UsageError("this hub was not opened from a file", hint="Give reload() the new configuration.")
             config = await asyncio.to_thread(self._source)
-        async with self._turning:
-            turnover, rest = self._fleet.turn_to(config)
-            self._config = config
-            self._groups = config.groups
-            self._checks_arguments = config.check_arguments
-            self._catalogue.set_groups({name: group.servers for name, group in config.groups.items()})
-            await rest
+            config = _with_others(config, self._added)
+        fleet = self._fleet
+        self._added = {each.name: each for each in config.servers if each.name in self._added}
+        # All of this before anything is waited for: calls meet one configuration or the other, and no mixture.
+        turnover, rest = fleet.turn_to(config)
+        self._config, self._groups, self._checks_arguments = config, config.groups, config.check_arguments
+        self._catalogue.set_groups({name: group.servers for name, group in config.groups.items()})
+        await rest
         if self._bus.active:
             told = (turnover.added, turnover.removed, turnover.changed)
             self._bus.publish(ConfigReloaded(at=self._now(), added=told[0], removed=told[1], changed=told[2]))
         return turnover
 
-    async def _follow_files(self) -> None:
-        """Reload when a file of the configuration has changed; one that is wrong is told once, and changes nothing."""
-        seen = await asyncio.to_thread(_stamps, self._config.sources)
-        while True:
-            await asyncio.sleep(_LOOK)
-            now = await asyncio.to_thread(_stamps, self._config.sources)
-            if now == seen:
-                continue
-            seen = now
-            try:
-                turnover = await self.reload()
-            except DragomanError as error:
-                log.error("the changed configuration is not taken: %s", error)  # noqa: TRY400 - the text says it all
-            else:
-                log.info("the configuration was read again: %s", turnover)
-                seen = await asyncio.to_thread(_stamps, self._config.sources)
+    async def _turn(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do what changes the servers: one such thing after the other, and to its end if whoever wants it gives up."""
+        try:
+            task = self._own_loop.create_task(self._in_turn(work), name="dragoman changes its servers")
+        except UsageError:
+            work.close()
+            raise
+        self._turns.add(task)
+        task.add_done_callback(self._turned)
+        return await asyncio.shield(task)
+
+    async def _in_turn(self, work: Coroutine[Any, Any, T]) -> T:
+        async with self._turning:
+            return await work
+
+    def _turned(self, task: Task[Any]) -> None:
+        self._turns.discard(task)
+        if not task.cancelled():
+            task.exception()  # so that nothing is logged if whoever wanted it gave up
 
     # What the calls need.
 
@@ -320,19 +375,23 @@ class Household:
 
     @property
     def _calls(self) -> Calls:
-        if self._calls_made is None:
+        if self._calls_made is None or asyncio._get_running_loop() is not self._loop:  # noqa: SLF001 - public one is slow
             raise self._unusable()
         return self._calls_made
 
     @property
-    def _running(self) -> AbstractEventLoop:
-        if self._loop is None:
+    def _own_loop(self) -> AbstractEventLoop:
+        """The loop that it was started in, which must be the one that runs."""
+        if self._loop is None or asyncio.get_running_loop() is not self._loop:
             raise self._unusable()
         return self._loop
 
     def _unusable(self) -> UsageError:
         if self._closed:
             return UsageError("the hub is closed", hint="Make a new one; a hub is used once.")
+        if self._loop is not None:
+            what = "the hub was started in another event loop"
+            return UsageError(what, hint="Use it where it was started, or take dragoman.sync.Hub.")
         return UsageError("the hub is not started", hint="Enter it: async with hub: …")
 
     def _handle(self, name: str) -> Handle:
@@ -343,46 +402,42 @@ class Household:
             raise UnknownName(f"there is no server {name!r}", name=name, nearest=near, hint=hint)
         return handle
 
-    def _group_of(self, name: str, server: str) -> str | None:
-        """Give the group that a name speaks of: by its own name, or by a bare name that all its servers share."""
-        if not self._groups:
-            return None
-        split = self._catalogue.split(name)
-        if split is not None:
-            return split[0] if split[0] in self._groups else None
-        return next((group for group, members in self._groups.items() if server in members.servers), None)
-
-    def _members(self, group: str, tool: str) -> Sequence[str]:
-        """Give the servers of a group that have a tool, or of which nobody knows whether they do."""
-        servers = self._groups[group].servers
-        listing = [name for name in servers if f"{name}.{tool}" in self._catalogue.tools]
-        return [name for name in servers if name in listing or not self._catalogue.known(name)]
-
     def _unlisted(self) -> bool:
         """Whether some server was never listed and may be yet."""
         return any(not self._has_settled(handle) for handle in self._fleet.handles.values())
 
     def _has_settled(self, handle: Handle) -> bool:
+        """Whether it was ever listed, or is not worth waiting for: it fails."""
         if self._catalogue.known(handle.name, "prompts"):  # the last that is listed
             return True
-        if handle.state == "degraded":
-            return True
-        return handle.state not in ("configured", "connecting", "ready")
+        return handle.state not in ("configured", "connecting", "ready") or (handle.failures > 0 and not handle.server)
 
-    async def _await_listings(self, wait: float, server: str | None = None) -> None:
-        """Wait for servers that were never listed; list anew what is past its lifetime."""
-        handles = self._fleet.handles
-        wanted = [self._handle(server)] if server is not None else list(handles.values())
+    def _is_up_or_failed(self, handle: Handle) -> bool:
+        if handle.state == "ready":
+            return self._catalogue.known(handle.name, "prompts")
+        return handle.state not in ("configured", "connecting")
+
+    async def _await_listed(self, wait: float, server: str | None = None) -> None:
+        """Wait at most so long (seconds) for servers that were never listed, or for one."""
+        loop, fleet = self._own_loop, self._fleet
+        wanted = [self._handle(server)] if server is not None else list(fleet.handles.values())
         missing = {handle.name for handle in wanted if not self._has_settled(handle)}
         if missing:
             for handle in wanted:
                 if handle.name in missing:
                     handle.want()
-            deadline = self._running.time() + wait
-            await self._fleet.settle(lambda each: each.name not in missing or self._has_settled(each), deadline)
-        expired = [each for each in wanted if each.state == "ready" and self._catalogue.stale(each.name)]
-        if expired:
-            await asyncio.gather(*(each.refresh() for each in expired), return_exceptions=True)
+            await fleet.settle(lambda each: each.name not in missing or self._has_settled(each), loop.time() + wait)
+
+    async def _await_listings(self, what: Listing, wait: float, server: str | None) -> None:
+        """Wait for servers that were never listed, list anew what is past its lifetime: all in ``wait`` seconds."""
+        deadline = self._own_loop.time() + wait
+        await self._await_listed(wait, server)
+        wanted = [self._handle(server)] if server is not None else list(self._fleet.handles.values())
+        expired = [each for each in wanted if each.state == "ready" and self._catalogue.stale(each.name, what)]
+        if expired and wait > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    await asyncio.gather(*(each.refresh() for each in expired), return_exceptions=True)
 
     def _connecting(self, config: ServerConfig, verdict: Verdict | None) -> Connecting:
         return connect(config, on_log=partial(self._logged, config.name), remembered=verdict, **self._handlers)
@@ -403,21 +458,29 @@ class Household:
 def _config_of(servers: Servers) -> HubConfig:
     if isinstance(servers, HubConfig):
         return servers
+    if isinstance(servers, str | ServerConfig):
+        raise ConfigError("one server is no list of servers", hint="Give a list: Hub([…]).")
     if isinstance(servers, Mapping):
         named = cast("Mapping[str, Target]", servers)
+        for name, target in named.items():
+            if isinstance(target, Mapping):
+                hint = "Settings as in a file go to Hub.from_dict(…)."
+                raise ConfigError("a mapping is no server", key=str(name), hint=hint)
         return HubConfig(servers=tuple(config_for(target, name=name) for name, target in named.items()))
-    if isinstance(servers, str):
-        raise ConfigError("one string is no list of servers", hint="Give a list: Hub([…]).")
-    return HubConfig(servers=tuple(config_for(target) for target in servers))
+    try:
+        targets = list(servers)
+    except TypeError:
+        raise ConfigError(f"a value of type {type(servers).__name__} is no list of servers") from None
+    configs = [config_for(target) for target in targets]
+    names = [config.name for config in configs]
+    if len(set(names)) < len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        raise ConfigError(f"two servers are called {double!r}", hint='Name them: Hub({"name": "command", …}).')
+    return HubConfig(servers=tuple(configs))
 
 
-def _stamps(files: Iterable[str]) -> dict[str, tuple[int, int, int] | None]:
-    """Give what tells whether files have changed."""
-    stamps: dict[str, tuple[int, int, int] | None] = {}
-    for file in files:
-        try:
-            stat = Path(file).stat()
-            stamps[file] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        except OSError:
-            stamps[file] = None
-    return stamps
+def _with_others(config: HubConfig, others: Mapping[str, ServerConfig]) -> HubConfig:
+    """Give the configuration with the servers that were added in code, but for names that it has itself."""
+    taken = {each.name for each in config.servers} | set(config.groups)
+    kept = tuple(each for name, each in others.items() if name not in taken)
+    return structs.replace(config, servers=(*config.servers, *kept)) if kept else config

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from msgspec import Struct
 
 from dragoman.errors import DragomanError, UsageError
 
-__all__ = ["Outcome", "ToolCall", "gathered"]
+__all__ = ["Outcome", "ToolCall", "as_call", "gathered"]
 
 T = TypeVar("T")
 
@@ -21,6 +21,21 @@ class ToolCall(Struct, frozen=True):
     name: str
     arguments: Mapping[str, Any] | None = None
     timeout: float | None = None
+
+
+def as_call(call: ToolCall | tuple[str, Mapping[str, Any] | None]) -> ToolCall:
+    """Give a call of a batch, which may be written as a pair of name and arguments.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    given: object = call
+    if isinstance(given, tuple):
+        parts = cast("tuple[Any, ...]", given)
+        given = ToolCall(*parts) if 1 <= len(parts) <= len(ToolCall.__struct_fields__) else given
+    if not isinstance(given, ToolCall) or not isinstance(given.name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"a {type(call).__name__} is no call", hint='Write ToolCall("name", {…}), or ("name", {…}).')
+    return given
 
 
 class Outcome(Struct, Generic[T], frozen=True):

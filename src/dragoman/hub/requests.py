@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 
 from dragoman.catalogue.entries import ToolEntry
 from dragoman.errors import DragomanError
+from dragoman.hub.arguments import names_of
 from dragoman.protocol.results import ToolResult
 from dragoman.protocol.types import (
     Completion,
@@ -72,6 +73,8 @@ class ToolRequest(Struct, gc=False):
     @property
     def argument_names(self) -> tuple[str, ...]:
         """See `Request`."""
+        if isinstance(self.arguments, Raw):
+            return names_of(self.arguments)
         return tuple(self.arguments) if isinstance(self.arguments, Mapping) else ()
 
     def annotations(self) -> ToolAnnotations | None:
@@ -119,7 +122,7 @@ class ReadRequest(Struct, gc=False):
         meta: Mapping[str, Any] | None,
     ) -> ReadResult:
         """See `Request`."""
-        return await server.read_resource(self.name, timeout=timeout)
+        return await server.read_resource(self.name, timeout=timeout, meta=meta)
 
 
 class PromptRequest(Struct, gc=False):
@@ -147,7 +150,7 @@ class PromptRequest(Struct, gc=False):
         meta: Mapping[str, Any] | None,
     ) -> PromptResult:
         """See `Request`."""
-        return await server.get_prompt(self.name, self.arguments, timeout=timeout)
+        return await server.get_prompt(self.name, self.arguments, timeout=timeout, meta=meta)
 
 
 class CompletionRequest(Struct, gc=False):
@@ -182,4 +185,6 @@ class CompletionRequest(Struct, gc=False):
         meta: Mapping[str, Any] | None,
     ) -> Completion:
         """See `Request`."""
-        return await server.complete(self.ref, self.argument, self.value, context=self.context, timeout=timeout)
+        return await server.complete(
+            self.ref, self.argument, self.value, context=self.context, timeout=timeout, meta=meta
+        )

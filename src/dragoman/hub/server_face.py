@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 
 from dragoman.catalogue.catalogue import Catalogue
 from dragoman.catalogue.entries import PromptEntry, ResourceEntry, TemplateEntry, ToolEntry
+from dragoman.events import Listing
 from dragoman.handle.handle import Handle
 from dragoman.hub.arguments import compact
 from dragoman.hub.calls import Calls, Terms
@@ -36,7 +37,7 @@ class Backing(Struct, frozen=True):
     calls: Calls
     catalogue: Catalogue
     tool: Callable[[str, Mapping[str, Any] | Raw | None, bool], ToolRequest]
-    listings: Callable[[float], Awaitable[None]]
+    listings: Callable[[Listing, float], Awaitable[None]]
     watch: Callable[[str], Watch]
 
 
@@ -68,14 +69,14 @@ class HubServer:
     async def call_raw(
         self,
         tool: str,
-        arguments: Mapping[str, Any] | bytes | None = None,
+        arguments: Mapping[str, Any] | bytes | bytearray | memoryview | None = None,
         *,
         timeout: float | None = None,
         on_progress: ProgressHandler | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> memoryview:
         """Call one of its tools and give the bytes of the result object, as `Hub.call_raw` does."""
-        given = compact(arguments) if isinstance(arguments, bytes) else arguments
+        given = compact(arguments) if isinstance(arguments, bytes | bytearray | memoryview) else arguments
         request = self._backing.tool(tool, given, False)
         terms = Terms(timeout, on_progress, meta)
         return (await self._backing.calls.make(self._backing.handle(), request, terms)).view
@@ -110,22 +111,22 @@ class HubServer:
 
     async def tools(self, *, wait: float = _WAIT) -> list[ToolEntry]:
         """Give its tools, as `Hub.tools` does."""
-        await self._backing.listings(wait)
+        await self._backing.listings("tools", wait)
         return list(self._backing.catalogue.all_tools(self.name))
 
     async def resources(self, *, wait: float = _WAIT) -> list[ResourceEntry]:
         """Give the resources that it lists."""
-        await self._backing.listings(wait)
+        await self._backing.listings("resources", wait)
         return list(self._backing.catalogue.all_resources(self.name))
 
     async def resource_templates(self, *, wait: float = _WAIT) -> list[TemplateEntry]:
         """Give the resource templates that it lists."""
-        await self._backing.listings(wait)
+        await self._backing.listings("templates", wait)
         return list(self._backing.catalogue.all_templates(self.name))
 
     async def prompts(self, *, wait: float = _WAIT) -> list[PromptEntry]:
         """Give the prompts that it lists."""
-        await self._backing.listings(wait)
+        await self._backing.listings("prompts", wait)
         return list(self._backing.catalogue.all_prompts(self.name))
 
     async def connection(self, *, timeout: float | None = None) -> Server:

@@ -104,14 +104,20 @@ class Calls:
         )
 
     async def whole(
-        self, method: str, members: bytes = b"", *, name: str | None = None, timeout: float | None = None
+        self,
+        method: str,
+        members: bytes = b"",
+        *,
+        name: str | None = None,
+        timeout: float | None = None,
+        meta: Mapping[str, Any] | None = None,
     ) -> Raw:
         """Make a request of one round whose result has to be complete.
 
         Raises:
             UnknownResultType: it is something else.
         """
-        raw = await self.simple(method, members, name=name, timeout=timeout)
+        raw = await self.simple(method, members, name=name, timeout=timeout, meta=meta)
         try:
             kind = result_type(raw)
         except InvalidResult as error:

@@ -44,6 +44,7 @@ from dragoman.protocol.types import (
     Tool,
 )
 from dragoman.protocol.versions import Era
+from dragoman.server.arguments import written
 from dragoman.server.calls import Calls
 from dragoman.server.connection import Connection, ProgressHandler
 from dragoman.server.listing import MOST_PROBLEMS, list_all
@@ -296,15 +297,16 @@ class Server:
         offered = self.capabilities.resources
         return await self._noted("resources/templates/list", "resourceTemplates", ResourceTemplate, offered)
 
-    async def read_resource(self, uri: str, *, timeout: float | None = None) -> ReadResult:
+    async def read_resource(
+        self, uri: str, *, timeout: float | None = None, meta: Mapping[str, Any] | None = None
+    ) -> ReadResult:
         """Read a resource.
 
         Raises:
             ResourceNotFound, InvalidParams: the server has no such resource (-32002 before 2026-07-28, -32602 since).
         """
-        raw = await self._calls.call(
-            "resources/read", b'"uri":%b' % self._written(uri, "the resource's URI"), name=uri, timeout=timeout
-        )
+        members = b'"uri":%b' % self._written(uri, "the resource's URI")
+        raw = await self._calls.call("resources/read", members, name=uri, timeout=timeout, meta=meta)
         return self._calls.read(ReadResult, raw, f"what resource {uri} holds")
 
     # Prompts and completion.
@@ -318,11 +320,16 @@ class Server:
         return await self._noted("prompts/list", "prompts", Prompt, self.capabilities.prompts)
 
     async def get_prompt(
-        self, name: str, arguments: Mapping[str, str] | None = None, *, timeout: float | None = None
+        self,
+        name: str,
+        arguments: Mapping[str, str] | None = None,
+        *,
+        timeout: float | None = None,
+        meta: Mapping[str, Any] | None = None,
     ) -> PromptResult:
         """Give a prompt with its arguments filled in; values are text."""
         members = self._members(name, arguments)
-        raw = await self._calls.call("prompts/get", members, name=name, timeout=timeout)
+        raw = await self._calls.call("prompts/get", members, name=name, timeout=timeout, meta=meta)
         return self._calls.read(PromptResult, raw, f"prompt {name}")
 
     async def complete(
@@ -333,6 +340,7 @@ class Server:
         *,
         context: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        meta: Mapping[str, Any] | None = None,
     ) -> Completion:
         """Suggest values for an argument of a prompt or a variable of a resource template.
 
@@ -346,9 +354,8 @@ class Server:
         params: dict[str, Any] = {"ref": wire, "argument": {"name": argument, "value": value}}
         if context:
             params["context"] = {"arguments": dict(context)}
-        raw = await self._calls.whole(
-            "completion/complete", self._written(params, "what to complete")[1:-1], timeout=timeout
-        )
+        members = self._written(params, "what to complete")[1:-1]
+        raw = await self._calls.whole("completion/complete", members, timeout=timeout, meta=meta)
         return self._calls.read(Completion, raw, "the completion")
 
     # The conversation itself.
@@ -443,10 +450,9 @@ class Server:
 
     def _members(self, name: str, arguments: Mapping[str, Any] | Raw | None) -> bytes:
         try:
-            return b'"name":%b,"arguments":%b' % (encode(name), encode(arguments or {}))
-        except (TypeError, ValueError, RecursionError) as error:
-            what = f"the arguments of {printable(name)} can't be written as JSON ({error})"
-            raise InvalidArguments(what, server=self.name) from None
+            return b'"name":%b,"arguments":%b' % (self._written(name, "the name"), written(arguments, str(name)))
+        except InvalidArguments as error:
+            raise self._connection.named(error) from None
 
     def _written(self, value: object, what: str) -> bytes:
         try:
