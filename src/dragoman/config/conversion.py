@@ -117,7 +117,10 @@ class Converter:
                 found[name] = value
             elif child.value is not None:
                 sound = False
-        if not sound:
+        missing = [field.name for field in structs.fields(cls) if field.required and field.name not in found]
+        if sound and missing:
+            self.fail(f"needs {' and '.join(missing)}", node, f"It takes {', '.join(types)}.")
+        if missing or not sound:
             return UNSET
         try:
             return cls(**found)

@@ -9,7 +9,7 @@ import json
 import re
 from typing import Final, NoReturn
 
-from dragoman.config.node import MAX_DEPTH, Node, child_key, complain, too_deep
+from dragoman.config.node import MAX_DEPTH, MAX_NODES, Node, child_key, complain, too_deep, too_many
 
 __all__ = ["parse_json"]
 
@@ -51,6 +51,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+        self._values = 0
         self.line = 1
 
     def at_end(self) -> bool:
@@ -74,6 +75,9 @@ class _Reader:
         """Read a value; ``line`` is where its key stands."""
         if depth > MAX_DEPTH:
             too_deep(self.line, key)
+        self._values += 1
+        if self._values > MAX_NODES:
+            too_many(self.line, key)
         match self.peek():
             case "{":
                 return self._mapping(key, depth, line)

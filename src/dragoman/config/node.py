@@ -14,7 +14,19 @@ from msgspec import Struct
 
 from dragoman.errors import ConfigError
 
-__all__ = ["MAX_DEPTH", "MAX_NODES", "Node", "Place", "Problems", "bare", "child_key", "complain", "too_deep", "tree"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_NODES",
+    "Node",
+    "Place",
+    "Problems",
+    "bare",
+    "child_key",
+    "complain",
+    "too_deep",
+    "too_many",
+    "tree",
+]
 
 MAX_DEPTH: Final = 64
 MAX_NODES: Final = 200_000
@@ -117,6 +129,12 @@ def too_deep(line: int | None = None, key: str = "") -> NoReturn:
     """Stop reading something that is nested deeper than any configuration; of its key, the beginning is told."""
     shown = f"{key[:_SHOWN_KEY]}…" if len(key) > _SHOWN_KEY else key
     complain(f"is nested more than {MAX_DEPTH} deep", line, key=shown, hint="Take brackets or indentation away.")
+
+
+def too_many(line: int | None = None, key: str = "") -> NoReturn:
+    """Stop reading something that holds more values than any configuration, or that aliases blow up."""
+    hint = "Name the right file, or use fewer aliases."
+    complain(f"holds more than {MAX_NODES:,} values", line, key=key, hint=hint)
 
 
 def bare(name: str) -> str:

@@ -238,6 +238,9 @@ class _Reading:
                 self._sound = False
                 if self._settings.pop(field, None) is None:
                     return None
+                # What the other settings say of themselves is told as well: an address that is right takes its place.
+                if not self._settings.keys() & {"command", "url"}:
+                    self._settings |= {"command": "unset"} if field == "command" else {"url": _UNKNOWN_URL}
             else:
                 return config if self._sound else None
 

@@ -11,7 +11,7 @@ import tomllib
 from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeAlias, cast
 
-from dragoman.config.node import MAX_DEPTH, Node, child_key, complain, too_deep
+from dragoman.config.node import MAX_DEPTH, MAX_NODES, Node, child_key, complain, too_deep, too_many
 
 __all__ = ["parse_toml"]
 
@@ -85,6 +85,7 @@ class _Scanner:
         self._text = text
         self._at = 0
         self._line = 1
+        self._values = 0
         self._lines: dict[Path, int] = {}
         self._written: dict[Path, str] = {}
         self._said: dict[Path, int] = {}
@@ -162,6 +163,9 @@ class _Scanner:
     def _value(self, path: Path) -> None:
         if len(path) > MAX_DEPTH:
             too_deep(self._line)
+        self._values += 1
+        if self._values > MAX_NODES:
+            too_many(self._line)
         sign = self._text[self._at : self._at + 1]
         if sign in ("[", "{"):
             self._at += 1

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn, cast
 
-from dragoman.config.node import MAX_DEPTH, MAX_NODES, Node, child_key, complain, too_deep
+from dragoman.config.node import MAX_DEPTH, MAX_NODES, Node, child_key, complain, too_deep, too_many
 
 __all__ = ["parse_yaml"]
 
@@ -128,7 +128,7 @@ class _Composer:
         if depth > MAX_DEPTH:
             too_deep(line, key)
         if self._nodes > MAX_NODES:
-            complain(f"grows to more than {MAX_NODES:,} values", line, key=key, hint="Use fewer aliases.")
+            too_many(line, key)
 
     def _items(self, key: str, depth: int) -> list[Node]:
         items: list[Node] = []
