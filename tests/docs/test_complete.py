@@ -14,6 +14,7 @@ from msgspec import NODEFAULT, Struct, structs
 
 from dragoman import DragomanError, Server, ServerConfig, Tls, connect, errors
 from dragoman.cli.exit_codes import exit_status
+from dragoman.events import event_names, wire_name
 from dragoman.protocol.results import ToolResult
 from dragoman.server.tasks import TaskHandle
 from dragoman.transports.memory import MemoryPeer, MemoryTransport
@@ -137,6 +138,20 @@ def test_every_field_of_an_error_is_told() -> None:
         above = {name for each in kind.__mro__[1:-3] for name in inspect.signature(each).parameters}
         missing = {name for name in own - above if f"`{name}`" not in " ".join(told[kind.__name__])}
         assert missing == set(), kind
+
+
+def test_every_event_is_told_with_its_wire_name_and_fields() -> None:
+    """The class, its name on the wire, when it comes, and each field beyond the time that all have."""
+    told = rows("events")
+    kinds = {kind.__name__: kind for kind in event_names().values()}
+    assert set(told) == set(kinds)
+    for name, kind in kinds.items():
+        _, wire, when, fields = told[name]
+        assert wire == f"`{wire_name(kind)}`", name
+        assert when, name
+        named = set(re.findall(r"`([^`]+)`", fields))
+        missing = {field.name for field in structs.fields(kind)} - {"at"} - named
+        assert missing == set(), name
 
 
 @pytest.mark.parametrize(
