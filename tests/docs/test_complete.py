@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 from msgspec import NODEFAULT, Struct, structs
+from prometheus_client import CollectorRegistry
 
 from dragoman import DragomanError, Server, ServerConfig, Tls, connect, errors
 from dragoman.cli.exit_codes import exit_status
+from dragoman.config import Group, HubConfig, Restart, Retry
 from dragoman.events import event_names, wire_name
 from dragoman.protocol.results import ToolResult
 from dragoman.server.tasks import TaskHandle
+from dragoman.telemetry import Metrics
 from dragoman.transports.memory import MemoryPeer, MemoryTransport
 from tests.parts import ROOT
 from tests.repository import modules, relative
@@ -39,6 +42,9 @@ ENGINE = {
     "transports",
 }
 """The parts of the package whose modules the architecture tells one by one."""
+
+SETTINGS = (ServerConfig, Tls, Restart, Retry, HubConfig, Group)
+"""The blocks of settings that the page of the configuration tells."""
 
 INTERNAL = {"CreatedTask", "Page"}
 """Values of the protocol that no public method gives."""
@@ -95,24 +101,31 @@ def default_text(field: structs.FieldInfo) -> str:
     default = field.default
     if default is NODEFAULT and callable(field.default_factory):
         default = field.default_factory()
-    return f"`{default!r}`"
+    if isinstance(default, Struct):
+        return f"`{type(default).__name__}()`"
+    return "required" if field.required else f"`{default!r}`"
 
 
-@pytest.mark.parametrize("kind", [ServerConfig, Tls])
+def settings(kind: type[Struct]) -> dict[str, structs.FieldInfo]:
+    """Give a struct's settings by the names that the page has: those of a server and its TLS stand alone."""
+    prefix = "" if kind in (ServerConfig, Tls) else f"{kind.__name__}."
+    return {f"{prefix}{field.name}": field for field in structs.fields(kind)}
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
 def test_every_setting_is_told_with_its_default(kind: type[Struct]) -> None:
     """The key, the default as the code has it, and a meaning."""
     told = rows("configuration")
-    for field in structs.fields(kind):
-        assert field.name in told, field.name
-        cells = told[field.name]
-        default = "`Tls()`" if field.type is Tls else default_text(field)
-        assert cells[2] == default, field.name
-        assert cells[3], field.name
+    for name, field in settings(kind).items():
+        assert name in told, name
+        cells = told[name]
+        assert cells[2] == default_text(field), name
+        assert cells[3], name
 
 
 def test_no_setting_is_told_that_there_is_not() -> None:
     """What was renamed or removed is gone from the page."""
-    known = {field.name for kind in (ServerConfig, Tls) for field in structs.fields(kind)}
+    known = {name for kind in SETTINGS for name in settings(kind)}
     assert set(rows("configuration")) - known == set()
 
 
@@ -152,6 +165,16 @@ def test_every_event_is_told_with_its_wire_name_and_fields() -> None:
         named = set(re.findall(r"`([^`]+)`", fields))
         missing = {field.name for field in structs.fields(kind)} - {"at"} - named
         assert missing == set(), name
+
+
+def test_every_metric_is_told() -> None:
+    """By the name that it has in Prometheus."""
+    registry = CollectorRegistry()
+    Metrics(registry)
+    page = (ROOT / "docs" / "how-to" / "observe.md").read_text()
+    told = set(re.findall(r"`(dragoman_\w+)`", page))
+    names = {family.name + ("_total" if family.type == "counter" else "") for family in registry.collect()}
+    assert told == names
 
 
 @pytest.mark.parametrize(

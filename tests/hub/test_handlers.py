@@ -226,6 +226,47 @@ async def test_a_lasting_failure_is_told_again_with_its_number(
     assert caplog.records[1].exc_info is None
 
 
+async def test_what_a_failure_says_is_told_with_care(bus: Bus) -> None:
+    """Secrets in its text are hidden, and a text that can't be given costs the handler nothing."""
+    failures = bus.events(HandlerFailed)
+
+    class OddError(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    async def fail(event: Event) -> None:
+        raise OddError if event.at == 1 else ValueError("https://me:secret@example.com/ said no")
+
+    bus.on(ServerAdded, fail)
+    bus.publish(added(1))
+    bus.publish(added(2))
+    told = [await asyncio.wait_for(anext(failures), PATIENCE) for _ in range(2)]
+    assert [event.reason for event in told if isinstance(event, HandlerFailed)] == [
+        "raised OddError: (its text can't be given)",
+        "raised ValueError: https://***@example.com/ said no",
+    ]
+
+
+async def test_publishing_survives_that_no_thread_can_be_had(
+    bus: Bus, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is logged, and the events wait for a thread as long as there is room."""
+    seen: list[Event] = []
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    bus.on(ServerAdded, seen.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        bus.publish(added(1))
+        bus.publish(added(2))
+    assert [text for text in reports(caplog) if "can't start new thread" in text] == reports(caplog)
+    assert len(caplog.records) == 1
+    bus.publish(added(3))
+    await until(lambda: len(seen) == 3)
+
+
 async def test_failures_at_failures_do_not_go_round(
     bus: Bus, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

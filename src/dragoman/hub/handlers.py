@@ -55,7 +55,7 @@ class Complaints:
     __slots__ = ("_last", "_publish", "_untold", "name")
 
     def __init__(self, function: Function, publish: Callable[[Event], None]) -> None:
-        self.name: str = getattr(function, "__qualname__", None) or type(function).__qualname__
+        self.name = str(getattr(function, "__qualname__", None) or type(function).__qualname__)
         self._publish = publish
         self._last: dict[str, float] = {}
         self._untold: dict[str, int] = {}
@@ -63,7 +63,8 @@ class Complaints:
     def failed(self, event: Event, error: BaseException) -> None:
         """Tell that it raised."""
         kind = type(error).__name__
-        self._tell(kind, event, f"raised {kind}: {error}" if str(error) else f"raised {kind}", error)
+        text = _text(error)
+        self._tell(kind, event, f"raised {kind}: {text}" if text else f"raised {kind}", error)
 
     def slow(self, event: Event, seconds: float) -> None:
         """Tell that it took its time."""
@@ -72,6 +73,10 @@ class Complaints:
     def dropped(self, count: int) -> None:
         """Tell, in the log only, that events were dropped."""
         self._tell("dropped", None, f"does not keep up: its oldest {count} events were dropped")
+
+    def homeless(self, error: RuntimeError) -> None:
+        """Tell, in the log only, that no thread could be started for it."""
+        self._tell("homeless", None, f"can't run: {error}")
 
     def stuck(self) -> None:
         """Tell that it did not end when it was told to."""
@@ -93,6 +98,16 @@ class Complaints:
         # What goes wrong with such a report is not reported in the same way: it would go round.
         if event is not None and not isinstance(event, HandlerFailed):
             self._publish(HandlerFailed(at=time.time(), handler=self.name, reason=words))
+
+
+def _text(error: BaseException) -> str:
+    """Give the text of any error without what looks like a secret; it goes to listeners."""
+    from dragoman.telemetry.redaction import redacted
+
+    try:
+        return str(redacted(str(error)))
+    except Exception:  # noqa: BLE001 - it is foreign code that gives the text
+        return "(its text can't be given)"
 
 
 class TaskHandler:
@@ -312,8 +327,13 @@ class ThreadHandler:
 
     def _start(self) -> None:
         name = f"dragoman handler {self.complaints.name}"
-        self.thread = threading.Thread(target=self._context.run, args=(self._run,), name=name, daemon=True)
-        self.thread.start()
+        thread = threading.Thread(target=self._context.run, args=(self._run,), name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # there are too many, or the interpreter ends; the next event tries again
+            self.complaints.homeless(error)
+        else:
+            self.thread = thread
 
     def _run(self) -> None:
         lingered = False
