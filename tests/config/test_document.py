@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import string
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -48,9 +48,10 @@ def refusal(text: str | bytes, name: str) -> str | None:
 def as_toml(value: Any) -> str:
     """Write plain data as TOML, tables inline."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{as_toml(key)} = {as_toml(held)}" for key, held in value.items()) + "}"
+        members = cast("dict[str, Any]", value)
+        return "{" + ", ".join(f"{as_toml(key)} = {as_toml(held)}" for key, held in members.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(as_toml, value)) + "]"
+        return "[" + ", ".join(map(as_toml, cast("list[Any]", value))) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -69,22 +70,22 @@ def test_json_yaml_and_toml_give_what_was_written(mapping: dict[str, Any]) -> No
     assert parse_document(as_toml_file(mapping), "a.toml").plain() == expected
 
 
-SERVERS = st.dictionaries(
+COMMAND: dict[str, st.SearchStrategy[Any]] = {"command": st.text(string.ascii_lowercase, min_size=1, max_size=8)}
+UNREFERRED = TEXTS.filter(lambda text: "${" not in text)
+OPTIONS: dict[str, st.SearchStrategy[Any]] = {
+    "args": st.lists(UNREFERRED, max_size=3),
+    "env": st.dictionaries(st.text(string.ascii_uppercase, min_size=1), UNREFERRED),
+    "timeout": st.floats(0.5, 3600) | st.integers(1, 3600),
+    "disabled": st.booleans(),
+    "concurrency": st.integers(1, 99),
+    "start": st.sampled_from(["eager", "on_use"]),
+    "autoApprove": st.lists(st.text(string.ascii_lowercase, min_size=1), max_size=3, unique=True),
+    "restart": st.dictionaries(st.just("breaker"), st.integers(1, 9)),
+    "x-note": PLAIN,
+}
+SERVERS: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
     st.text(string.ascii_lowercase, min_size=1, max_size=8),
-    st.fixed_dictionaries(
-        {"command": st.text(string.ascii_lowercase, min_size=1, max_size=8)},
-        optional={
-            "args": st.lists(TEXTS.filter(lambda text: "${" not in text), max_size=3),
-            "env": st.dictionaries(st.text(string.ascii_uppercase, min_size=1), TEXTS.filter(lambda t: "${" not in t)),
-            "timeout": st.floats(0.5, 3600) | st.integers(1, 3600),
-            "disabled": st.booleans(),
-            "concurrency": st.integers(1, 99),
-            "start": st.sampled_from(["eager", "on_use"]),
-            "autoApprove": st.lists(st.text(string.ascii_lowercase, min_size=1), max_size=3, unique=True),
-            "restart": st.fixed_dictionaries({}, optional={"breaker": st.integers(1, 9)}),
-            "x-note": PLAIN,
-        },
-    ),
+    st.fixed_dictionaries(COMMAND, optional=OPTIONS),
     min_size=1,
     max_size=4,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keyring
@@ -23,7 +23,7 @@ SERVER = "servers:\n  a:\n    command: server\n"
 class Drawer(KeyringBackend):
     """A keyring of one entry, which can be locked."""
 
-    priority = 1  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride] - as its makers do
+    priority = 1  # pyright: ignore[reportAssignmentType] - as its makers do
     locked = False
 
     def get_password(self, service: str, username: str) -> str | None:
@@ -114,20 +114,25 @@ def test_two_files_side_by_side_are_refused(project: Path) -> None:
         load(environment=home(project))
 
 
+def in_a_circle(path: Path) -> None:
+    """Make a link that leads to itself."""
+    path.symlink_to(path)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (str, "there is no such file"),
-        (lambda path: path.mkdir(), "is a directory"),
+        (Path.mkdir, "is a directory"),
         (os.mkfifo, "is no regular file"),
-        (lambda path: path.symlink_to(path), "can't be read"),
+        (in_a_circle, "can't be read"),
     ],
     ids=["nothing", "directory", "pipe", "circle"],
 )
-def test_what_can_not_be_read_is_told(tmp_path: Path, make: object, words: str) -> None:
+def test_what_can_not_be_read_is_told(tmp_path: Path, make: Callable[[Path], object], words: str) -> None:
     """And nothing waits for a pipe that nobody writes to."""
     path = tmp_path / "dragoman.yaml"
-    make(path)  # pyright: ignore[reportCallIssue]
+    make(path)
     with pytest.raises(ConfigError) as caught:
         load(path)
     assert str(caught.value).startswith(f"{path}: {words}")

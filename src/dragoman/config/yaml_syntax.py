@@ -36,7 +36,7 @@ def parse_yaml(text: str) -> Node:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    parse: Any = yaml.parse  # pyright: ignore[reportUnknownMemberType] - its stream has no type
+    parse = cast("Any", yaml.parse)  # pyright: ignore[reportUnknownMemberType] - its stream has no type
     composer = _Composer()
     try:
         composer.events = cast("Iterator[Any]", parse(text, Loader=loader))
