@@ -45,7 +45,7 @@ _OFF: Final = frozenset({"stopped", "disabled"})
 _TURN: Final = "it waits for its turn"
 
 
-class _Waiter(Struct, eq=False, gc=False):
+class _Waiter(Struct, eq=False):  # tracked by the collector: its error leads back to it
     """A call that waits for the server until ``deadline`` (the loop's time)."""
 
     future: Future[Server]

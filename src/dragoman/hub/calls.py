@@ -47,7 +47,7 @@ _SUSPICIOUS: Final = (ConnectionLost, OutcomeUnknown, RequestTimeout, Unavailabl
 _LEAST: Final = 0.001
 
 
-class Terms(Struct, gc=False):
+class Terms(Struct):
     """How a request is to be made: the caller's time-out, handler of progress and metadata."""
 
     timeout: float | None = None

@@ -60,7 +60,7 @@ class Request(Protocol[T_co]):
         ...
 
 
-class ToolRequest(Struct, gc=False):
+class ToolRequest(Struct):
     """A tool call. ``checked``: the result is held against the tool's output schema."""
 
     method: ClassVar[str] = "tools/call"
@@ -98,7 +98,7 @@ class ToolRequest(Struct, gc=False):
         return await server.call_unchecked(self.name, arguments, timeout=timeout, on_progress=on_progress, meta=meta)
 
 
-class ReadRequest(Struct, gc=False):
+class ReadRequest(Struct):
     """The reading of a resource; ``name`` is its URI."""
 
     method: ClassVar[str] = "resources/read"
@@ -125,7 +125,7 @@ class ReadRequest(Struct, gc=False):
         return await server.read_resource(self.name, timeout=timeout, meta=meta)
 
 
-class PromptRequest(Struct, gc=False):
+class PromptRequest(Struct):
     """The filling in of a prompt."""
 
     method: ClassVar[str] = "prompts/get"
@@ -153,7 +153,7 @@ class PromptRequest(Struct, gc=False):
         return await server.get_prompt(self.name, self.arguments, timeout=timeout, meta=meta)
 
 
-class CompletionRequest(Struct, gc=False):
+class CompletionRequest(Struct):
     """The wish for suggestions of an argument's value."""
 
     method: ClassVar[str] = "completion/complete"
