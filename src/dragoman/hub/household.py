@@ -328,18 +328,17 @@ class Household:
         return await self._turn(self._reload(config))
 
     async def _reload(self, config: HubConfig | None) -> Turnover:
+        fleet = self._fleet
         if config is None:
             if self._source is None:
                 raise UsageError("this hub was not opened from a file", hint="Give reload() the new configuration.")
             config = await asyncio.to_thread(self._source)
             config = _with_others(config, self._added)
-        fleet = self._fleet
         self._added = {each.name: each for each in config.servers if each.name in self._added}
         # All of this before anything is waited for: calls meet one configuration or the other, and no mixture.
-        turnover, rest = fleet.turn_to(config)
         self._config, self._groups, self._checks_arguments = config, config.groups, config.check_arguments
         self._catalogue.set_groups({name: group.servers for name, group in config.groups.items()})
-        await rest
+        turnover = await fleet.turn_to(config)
         if self._bus.active:
             told = (turnover.added, turnover.removed, turnover.changed)
             self._bus.publish(ConfigReloaded(at=self._now(), added=told[0], removed=told[1], changed=told[2]))
