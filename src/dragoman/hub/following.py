@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from dragoman.errors import DragomanError
 
-__all__ = ["follow"]
+__all__ = ["Stamps", "follow", "stamps_of"]
 
 log: Final = logging.getLogger("dragoman")
 
@@ -19,12 +19,15 @@ _LOOK: Final = 1.0
 #: A file that has just changed is looked at again after so long (seconds), until it stays as it is.
 _SETTLE: Final = 0.1
 
-_Stamps = dict[str, tuple[int, int, int] | None]
+#: What tells whether files have changed, by their paths; None: it is not there.
+Stamps: TypeAlias = dict[str, tuple[int, int, int] | None]
 
 
-async def follow(files: Callable[[], Iterable[str]], changed: Callable[[], Awaitable[object]]) -> None:
-    """Await ``changed()`` whenever one of the files has changed, for ever. What it raises is logged, once a change."""
-    seen = await _looked(files())
+async def follow(seen: Stamps, files: Callable[[], Iterable[str]], changed: Callable[[], Awaitable[object]]) -> None:
+    """Await ``changed()`` whenever one of the files is not as it was ``seen``, for ever.
+
+    What that raises is logged, once for each change.
+    """
     while True:
         await asyncio.sleep(_LOOK)
         now = await _looked(files())
@@ -47,13 +50,13 @@ async def follow(files: Callable[[], Iterable[str]], changed: Callable[[], Await
         seen = {file: stamp for file, stamp in seen.items() if file in set(files())}
 
 
-async def _looked(files: Iterable[str]) -> _Stamps:
-    return await asyncio.to_thread(_stamps, list(files))
+async def _looked(files: Iterable[str]) -> Stamps:
+    return await asyncio.to_thread(stamps_of, list(files))
 
 
-def _stamps(files: Iterable[str]) -> _Stamps:
-    """Give what tells whether files have changed; None for one that is not there."""
-    stamps: _Stamps = {}
+def stamps_of(files: Iterable[str]) -> Stamps:
+    """Look at files, and give what tells whether they have changed."""
+    stamps: Stamps = {}
     for file in files:
         try:
             stat = Path(file).stat()

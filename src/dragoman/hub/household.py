@@ -29,7 +29,7 @@ from dragoman.hub.bus import Bus
 from dragoman.hub.calls import Calls
 from dragoman.hub.finding import Finder
 from dragoman.hub.fleet import Fleet, Turnover
-from dragoman.hub.following import follow
+from dragoman.hub.following import Stamps, follow, stamps_of
 from dragoman.hub.instruments import Instruments
 from dragoman.hub.watching import Watch
 from dragoman.model import ServerStatus
@@ -76,7 +76,7 @@ class Household:
         }
         self._cache_folder = None if cache_folder is None else Path(cache_folder)
         self._source: Callable[[], HubConfig] | None = None
-        self._follows = False
+        self._seen: Stamps | None = None
         self._added: dict[str, ServerConfig] = {}
         self._bus = Bus()
         self._instruments = Instruments()
@@ -129,7 +129,7 @@ class Household:
             cache_folder=cache_folder,
         )
         hub._source = read
-        hub._follows = watch
+        hub._seen = stamps_of(hub._config.sources) if watch else None
         return hub
 
     @classmethod
@@ -176,8 +176,8 @@ class Household:
         self._calls_made = Calls(self._bus, self._instruments, fleet.handles.get)
         self._catalogue.set_groups({name: group.servers for name, group in self._groups.items()})
         fleet.enlist(self._config.servers)
-        if self._follows and self._source is not None:
-            following = follow(lambda: self._config.sources, self.reload)
+        if self._seen is not None:
+            following = follow(self._seen, lambda: self._config.sources, self.reload)
             self._follower = self._loop.create_task(following, name="dragoman follows its configuration")
         return self
 

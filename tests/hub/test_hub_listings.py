@@ -1,0 +1,224 @@
+"""What a hub says there is: from memory or disk at once, from servers that come late, and how far to trust it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from dragoman import Hub, HubConfig
+from dragoman.errors import UnknownName, UsageError
+from dragoman.events import CallStarted, CatalogueChanged
+from tests.hub.listening import until
+from tests.hub.serving import a_peer, a_process, echo, heard, hub_of, never, peers, says
+from tests.server.peer import Json, Peer, Request, RpcError, a_tool
+
+__all__ = ["peers"]
+
+
+async def test_everything_is_listed_of_all_servers_or_of_one() -> None:
+    """Tools, resources, templates, prompts; each with its server."""
+    async with hub_of(a_process("one"), a_process("two")) as hub:
+        assert {tool.server for tool in await hub.tools()} == {"one", "two"}
+        assert {tool.server for tool in await hub.tools("two")} == {"two"}
+        assert [each.uri for each in await hub.resources("one")] == ["text://hello", "bytes://hello"]
+        assert [each.key for each in await hub.resource_templates("one")] == ["text://{name}"]
+        assert [each.full_name for each in await hub.prompts()] == ["one.greet", "two.greet"]
+        assert [each.name for each in await hub.server("one").prompts()] == ["greet"]
+        for listing in (hub.tools, hub.resources, hub.resource_templates, hub.prompts):
+            with pytest.raises(UnknownName):
+                await listing("three")
+
+
+async def test_what_is_known_is_given_at_once(peers: dict[str, Peer]) -> None:
+    """Nobody is asked again."""
+    async with hub_of(a_peer("one", {"hello": says("hi")})) as hub:
+        await hub.wait_ready()
+        before = len(peers["one"].received)
+        for _ in range(3):
+            assert len(await hub.tools()) == 1
+        assert len(peers["one"].received) == before
+
+
+async def test_a_server_that_was_never_listed_is_waited_for_and_no_longer_than_told(peers: dict[str, Peer]) -> None:
+    """One that hangs costs the wait; one that fails costs nothing."""
+    hung = a_peer("hung", {})
+    peers["hung"].answers = {"server/discover": never(), "initialize": never()}
+    async with hub_of(a_peer("one", {"hello": says("hi")}), hung) as hub:
+        began = time.monotonic()
+        assert len(await hub.tools(wait=0.3)) == 1
+        assert 0.25 < time.monotonic() - began < 0.8
+        began = time.monotonic()
+        assert len(await hub.tools("one")) == 1
+        assert len(await hub.tools(wait=0)) == 1
+        assert time.monotonic() - began < 0.2
+    async with hub_of(a_process("slow", "start_after=0.3"), a_process("bad", "exit=3")) as hub:
+        assert {tool.server for tool in await hub.tools()} == {"slow"}
+
+
+async def test_a_server_that_can_not_be_listed_is_not_waited_for_again(peers: dict[str, Peer]) -> None:
+    """It is connected, and says why it has no tools."""
+
+    async def refuse(_: Request) -> Json:
+        raise RpcError(-32050)
+
+    async with hub_of(a_peer("odd", {"hello": says("hi")})) as hub:
+        peers["odd"].answers["tools/list"] = refuse
+        assert await hub.tools() == []
+        assert hub.status()["odd"].state == "degraded"
+        began = time.monotonic()
+        assert await hub.tools() == []
+        assert time.monotonic() - began < 0.5
+
+
+async def test_what_is_past_its_lifetime_is_listed_anew(peers: dict[str, Peer]) -> None:
+    """Within the wait; a server that does not answer then is listed as stale."""
+    async with hub_of(a_peer("one", {"hello": says("hi")})) as hub:
+        peer = peers["one"]
+
+        async def listing(_: Request) -> Json:
+            return {"tools": peer.listed, "ttlMs": 0, "cacheScope": "private"}
+
+        peer.answers["tools/list"] = listing
+        assert [tool.name for tool in await hub.tools()] == ["hello"]
+        peer.listed = [a_tool("other")]
+        assert [tool.name for tool in await hub.tools()] == ["other"]
+        peer.answers["tools/list"] = never()
+        began = time.monotonic()
+        (tool,) = await hub.tools(wait=0.2)
+        assert time.monotonic() - began < 0.7
+        assert tool.stale
+
+
+async def test_changes_arrive_and_are_told(peers: dict[str, Peer]) -> None:
+    """A listing that the server says is another now."""
+    config = a_peer("one", {"hello": says("hi")})
+    peers["one"].answers["subscriptions/listen"] = _listening
+    async with hub_of(config) as hub:
+        events = heard(hub.events(CatalogueChanged))
+        await hub.wait_ready()
+        await peers["one"].got("subscriptions/listen")
+        peers["one"].listed = [a_tool("other")]
+        meta = {"io.modelcontextprotocol/subscriptionId": peers["one"].ids("subscriptions/listen")[0]}
+        peers["one"].notify("tools/list_changed", _meta=meta)
+        await until(lambda: len(events) == 2)
+        changed = events[1]
+        assert isinstance(changed, CatalogueChanged)
+        assert (changed.what, changed.added, changed.removed, changed.total) == ("tools", ("other",), ("hello",), 1)
+        assert [tool.name for tool in await hub.tools()] == ["other"]
+
+
+async def _listening(request: Request) -> Json:
+    meta = {"io.modelcontextprotocol/subscriptionId": request.id}
+    request.notify("subscriptions/acknowledged", _meta=meta, notifications=request.params["notifications"])
+    return await never()(request)
+
+
+async def test_a_second_start_lists_from_disk_and_marks_what_may_be_outdated(tmp_path: Path) -> None:
+    """Before anything is connected; the tools of a server that is away are known, and stale."""
+    config = HubConfig(servers=(a_process("one"),))
+    async with Hub(config, cache_folder=tmp_path) as hub:
+        first = [tool.full_name for tool in await hub.tools()]
+        assert not (await hub.tools())[0].stale or (await hub.tools())[0].standing.expires_at is not None
+    async with Hub(config, cache_folder=tmp_path) as hub:
+        began = time.monotonic()
+        tools = await hub.tools()
+        assert time.monotonic() - began < 0.2
+        assert [tool.full_name for tool in tools] == first
+        assert all(tool.stale for tool in tools)
+
+
+async def test_tools_are_found_by_what_they_do(peers: dict[str, Peer]) -> None:
+    """Best first; of one server; none where none fits."""
+    servers = [
+        a_peer("mail", {"send": echo}, a_tool("send", description="Send an e-mail message to somebody")),
+        a_peer("files", {"read": echo}, a_tool("read", description="Read a file from the disk")),
+    ]
+    async with hub_of(*servers) as hub:
+        found = await hub.find("send a mail")
+        assert found[0].name == "mail.send"
+        assert found[0].score >= found[-1].score
+        tool = await hub.find_tool("read file")
+        assert tool is not None
+        assert tool.full_name == "files.read"
+        assert await hub.find_tool("read file", server="mail") is None
+        assert await hub.find_tool("xylophone") is None
+        with pytest.raises(UsageError, match="limit"):
+            await hub.find("x", 0)
+        await hub.remove_server("files")
+        assert await hub.find_tool("read file") is None
+
+
+async def test_one_tool_is_given_by_any_of_its_names(peers: dict[str, Peer]) -> None:
+    """As `call_tool` takes them; one that can't be known is told as such."""
+    async with hub_of(a_peer("one", {"hello": says("hi")}), a_process("bad", "exit=3")) as hub:
+        for name in ("one.hello", "hello", "one__hello"):
+            assert (await hub.tool(name)).full_name == "one.hello"
+        with pytest.raises(UnknownName):
+            await hub.tool("one.nothing")
+        with pytest.raises(UnknownName, match="not known"):
+            await hub.tool("bad.echo", wait=1)
+
+
+async def test_an_instrument_stands_beside_every_request(peers: dict[str, Peer]) -> None:
+    """What its beginning gives goes along in `_meta`, of each kind of request; one that raises costs nothing."""
+
+    class Traces:
+        def __init__(self) -> None:
+            self.seen: list[str] = []
+
+        def begin(self, event: CallStarted) -> dict[str, str]:
+            self.seen.append(f"begin {event.method}")
+            return {"traceparent": f"00-{event.call_id}"}
+
+        def end(self, event: object) -> None:
+            self.seen.append(f"end {type(event).__name__}")
+
+        def note(self, event: object) -> None:
+            self.seen.append(f"note {type(event).__name__}")
+
+    class Broken:
+        def begin(self, event: object) -> dict[str, str]:
+            raise ValueError("broken")
+
+        end = note = begin
+
+    config = a_peer("one", {"hello": says("hi")})
+    peer = peers["one"]
+    peer.capabilities = {"tools": {}, "resources": {}, "prompts": {}, "completions": {}}
+
+    async def empty(request: Request) -> Json:
+        kind = {
+            "resources/list": "resources",
+            "resources/templates/list": "resourceTemplates",
+            "prompts/list": "prompts",
+        }
+        return {kind[request.method]: []}
+
+    async def completion(_: Request) -> Json:
+        return {"completion": {"values": ["x"]}}
+
+    async def nothing(request: Request) -> Json:
+        return {"contents": [], "messages": []}
+
+    peer.answers |= dict.fromkeys(("resources/list", "resources/templates/list", "prompts/list"), empty)
+    peer.answers |= {"resources/read": nothing, "prompts/get": nothing, "completion/complete": completion}
+    async with hub_of(config) as hub:
+        traces = Traces()
+        hub.instrument(Broken())  # pyright: ignore[reportArgumentType]
+        hub.instrument(traces)
+        await hub.wait_ready()
+        from dragoman.protocol.types import PromptReference
+
+        face = hub.server("one")
+        await hub.call_tool("one.hello", meta={"mine": 1})
+        await hub.call_raw("one.hello", b"{}")
+        await face.read_resource("a:b")
+        await face.get_prompt("p")
+        await face.complete(PromptReference("p"), "x")
+        methods = ("tools/call", "tools/call", "resources/read", "prompts/get", "completion/complete")
+        sent = [message["params"]["_meta"] for message in peer.received if message["method"] in methods]
+        assert [meta["traceparent"] for meta in sent] == [f"00-{n}" for n in range(1, 6)]
+        assert sent[0]["mine"] == 1
+        assert traces.seen == [word for method in methods for word in (f"begin {method}", "end CallFinished")]
