@@ -24,8 +24,9 @@ caller = contextvars.ContextVar("caller", default="nobody")
 
 
 @pytest_asyncio.fixture
-async def bus() -> AsyncIterator[Bus]:
-    """A bus that is closed after the test, as the hub closes it."""
+async def bus(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Bus]:
+    """A bus that is closed after the test, as the hub closes it; its warnings are heard."""
+    caplog.set_level(logging.WARNING, "dragoman")
     bus = Bus()
     yield bus
     await bus.aclose()
