@@ -129,6 +129,23 @@ def test_a_broken_sample_never_tells_a_secret(data: st.DataObject, name: str) ->
     assert "SESAME" not in (refusal(text[:begin] + text[end:], name) or "")
 
 
+def test_a_value_whose_name_is_missing_is_not_taken_for_a_name() -> None:
+    """It may be a secret."""
+    told = refusal('{"servers": {"a": {"command": "s", "env": {"SESAME", "B": "c"}}}}', "a.json")
+    assert told == 'a.json:1: servers.a.env: a name in it has no colon and no value. Write "NAME": "value".'
+
+
+@pytest.mark.parametrize(
+    "written", ["{SESAME}", '{"SESAME"', "{B:SESAME}", '{B r SESAME"}', '{"B: c}\n    cwd: SESAME "\n  b: c']
+)
+def test_what_a_lost_sign_makes_a_name_of_is_not_told(written: str) -> None:
+    """In YAML, a colon or quote less makes a name of a value; the line says enough."""
+    told = refusal(f"servers:\n  a:\n    command: s\n    env: {written}\n", "a.yaml")
+    assert told is not None
+    assert "SESAME" not in told
+    assert "servers.a.env: " in told
+
+
 def test_every_key_knows_its_line_in_json() -> None:
     """Comments and blank lines count; an item of a list stands where it is written."""
     text = '// one\n{\n  "a": {\n\n    "b": [1,\n  2], /* two\n */ "c":\n 3},\n}\n'

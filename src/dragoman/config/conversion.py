@@ -196,6 +196,11 @@ class Converter:
             return UNSET
         found: dict[str, str] = {}
         for name, child in node.value.items():
+            if child.value is None and child.line is not None:
+                # What looks like a name may be a value, and a secret, whose colon or name is missing.
+                at = Node(None, child.line, node.key)
+                self.fail("a name in it has no text", at, 'Write NAME: "value"; "" is the empty text.')
+                continue
             value = self.text(child)
             if value is None:
                 continue

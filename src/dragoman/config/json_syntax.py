@@ -102,7 +102,8 @@ class _Reader:
                 complain(f"stands twice, first in line {first}", at, key=path, hint="Keep one of the two.")
             self.skip()
             if self.peek() != ":":
-                self.fail("a colon is missing between this name and its value", path, hint="Write : there.")
+                # What stands here may be a value, and a secret, whose name is missing.
+                self.fail("a name in it has no colon and no value", key, hint='Write "NAME": "value".')
             self._at += 1
             self.skip()
             members[name] = self.value(path, depth + 1, at)

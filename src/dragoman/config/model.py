@@ -286,7 +286,10 @@ def redact_url(url: str) -> str:
     host = parts.netloc.rpartition("@")
     netloc = f"{_HIDDEN}@{host[2]}" if host[1] else host[2]
     query = "&".join(_redacted(pair) for pair in parts.query.split("&")) if parts.query else ""
-    return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
+    redacted = urlunsplit((parts.scheme, netloc, parts.path, query, ""))
+    if not netloc and "://" in url and "://" not in redacted:  # `note:///a` has an authority, an empty one
+        redacted = redacted.replace(":", "://", 1)
+    return redacted
 
 
 def _redacted(pair: str) -> str:

@@ -48,12 +48,20 @@ def parse_yaml(text: str) -> Node:
             mark = error.context_mark or mark  # where the quote was opened, not where the file ends
         line = None if mark is None else mark.line + 1
         complain(
-            f"is no YAML ({_harmless(told)})", line, key=composer.key, hint=_advice(told, _indented_by_tab(text, line))
+            f"is no YAML ({_harmless(told)})",
+            line,
+            key=_plain(composer.key),
+            hint=_advice(told, _indented_by_tab(text, line)),
         )
     except yaml.YAMLError:
         complain("is no YAML (it holds characters that no text has)", hint="Save it as text in UTF-8.")
     except RecursionError:
         too_deep()
+
+
+def _plain(key: str) -> str:
+    """Give a path up to its first strange name: a quote that is not closed makes names of what are none."""
+    return key.partition('"')[0].removesuffix(".")
 
 
 def _harmless(told: str) -> str:
@@ -106,8 +114,11 @@ class _Composer:
     def _node(self, event: Any, key: str, depth: int, line: int | None) -> Node:  # noqa: ANN401 - untyped library
         here = event.start_mark.line + 1
         at = here if line is None else line
+        before = self.key
         self._count(depth, at, key)
         kind = type(event).__name__
+        if kind == "ScalarEvent" and not event.value:
+            self.key = before  # a name without a value may be a value without a name
         if kind == "AliasEvent":
             return self._alias(event.anchor, key, depth, at)
         if event.tag is not None and event.tag not in _KNOWN_TAGS and event.tag != "!":
