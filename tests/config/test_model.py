@@ -439,6 +439,8 @@ def test_redacting_leaves_an_address_without_secrets_as_it_is(url: str) -> None:
         ("https://user:pa/ss@a.example/mcp", "***"),
         ("user:pass@proxy.example:3128", "***"),
         ("proxy.example/x", "proxy.example/x"),
+        ("note:///a?k=v", "note:///a?k=***"),
+        ("note:/a", "note:/a"),
     ],
 )
 def test_redacting_hides_what_may_be_secret(url: str, safe: str) -> None:
