@@ -26,6 +26,7 @@ from dragoman.errors import (
     ServerError,
 )
 from dragoman.events import Event, ServerChanged
+from dragoman.handle.gate import Gate
 from dragoman.handle.handle import Handle
 from dragoman.hub.bus import Bus
 from dragoman.hub.fleet import Fleet
@@ -93,14 +94,14 @@ class Stage:
     ``peers`` makes servers in this process, by name: each attempt gets a new one, kept in ``made``.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, gate: Gate | None = None) -> None:
         self.bus = Recording()
         self.catalogue = Catalogue()
         self.attempts: Counter[str] = Counter()
         self.peers: dict[str, Callable[[], Peer]] = {}
         self.made: dict[str, list[Peer]] = {}
         kept = None if folder is None else KeptCatalogues(folder)
-        self.fleet = Fleet(self.bus, self.catalogue, self._connecting, kept)
+        self.fleet = Fleet(self.bus, self.catalogue, self._connecting, kept, gate=gate)
 
     def _connecting(self, config: ServerConfig, verdict: Verdict | None) -> Connecting:
         self.attempts[config.name] += 1
@@ -193,10 +194,13 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def stage(
-    *configs: ServerConfig, folder: Path | None = None, peers: Mapping[str, Callable[[], Peer]] | None = None
+    *configs: ServerConfig,
+    folder: Path | None = None,
+    peers: Mapping[str, Callable[[], Peer]] | None = None,
+    gate: Gate | None = None,
 ) -> AsyncGenerator[Stage]:
     """Run a fleet of these servers."""
-    made = Stage(folder)
+    made = Stage(folder, gate=gate)
     made.peers.update(peers or {})
     made.fleet.enlist(configs)
     try:

@@ -38,6 +38,7 @@ class Tending:
         self._news = asyncio.Event()
         self._suspected = False
         self._doubted = False
+        self._in_vain = False  # the last calls got no answer
         self._unanswered = 0
         self._answered = handle.answered
         self._last_used = self._last_seen = self._loop.time()
@@ -52,8 +53,8 @@ class Tending:
 
     def used(self) -> None:
         """Take note that the last call under way ended just now."""
-        self._look()
         self._last_used = self._loop.time()
+        self._in_vain = not self._look()
 
     def suspect(self) -> None:
         """Ask the server soon whether it is there."""
@@ -109,19 +110,26 @@ class Tending:
 
     # Whether it is there.
 
-    def _look(self) -> None:
-        """Take answers that came meanwhile for a sign of life."""
-        if self._handle.answered != self._answered:
-            self._answered = self._handle.answered
-            self._last_seen = self._loop.time()
+    def _look(self) -> bool:
+        """Take answers that came meanwhile for a sign of life, and tell whether some did."""
+        seen = self._handle.answered != self._answered
+        if seen:
+            self._seen()
+        return seen
+
+    def _seen(self) -> None:
+        self._answered = self._handle.answered
+        self._last_seen = self._loop.time()
 
     def _is_question_due(self) -> bool:
         self._look()
         now, interval = self._loop.time(), self._handle.config.health_interval
         if self._suspected or self._unanswered:
             return now >= self._next_question
+        if interval is None or now - self._last_seen < interval:
+            return False
         # Who is at work may be too busy to answer: then the calls' own time-outs tell.
-        return interval is not None and not self._handle.in_flight and now - self._last_seen >= interval
+        return self._in_vain or not self._handle.in_flight
 
     def _pause(self) -> float | None:
         """Give how long nothing has to be done (seconds)."""
@@ -130,14 +138,15 @@ class Tending:
         if config.idle_timeout is not None:
             due.append(self._last_used + config.idle_timeout)
         if config.health_interval is not None:
-            due.append((now if self._handle.in_flight else self._last_seen) + config.health_interval)
+            at_work = self._handle.in_flight and not self._in_vain
+            due.append((now if at_work else self._last_seen) + config.health_interval)
         if self._suspected or self._unanswered:
             due.append(self._next_question)
         return max(0.001, min(due) - now) if due else None
 
     async def _ask(self, ended: Task[DragomanError | None]) -> DragomanError | None:
         """Ask the server whether it is there; give why it counts as lost, or None."""
-        config = self._handle.config
+        config, before = self._handle.config, self._handle.answered
         self._suspected = False
         asking = self._loop.create_task(
             self._server.ping(timeout=min(_PATIENCE, config.timeout)), name=f"dragoman asks {self._handle.name}"
@@ -150,15 +159,17 @@ class Tending:
         self._next_question = self._loop.time() + min(_PAUSE, config.timeout)
         if asking.cancelled():
             return None
-        return self._judge(asking.exception())
-
-    def _judge(self, error: BaseException | None) -> DragomanError | None:
-        answered, self._answered = self._answered, self._handle.answered
-        if error is None or isinstance(error, ServerError) or answered != self._handle.answered:
-            self._last_seen = self._loop.time()
+        error = asking.exception()
+        if error is None or isinstance(error, ServerError) or self._handle.answered != before:
+            self._seen()
+            self._in_vain = False
             self._unanswered = 0
             self._handle.heal("silence")
             return None
+        return self._judge(error)
+
+    def _judge(self, error: BaseException) -> DragomanError | None:
+        """Take a question that was not answered; give the error if the server counts as lost by it."""
         if isinstance(error, ConnectionLost | LoginRequired | OutcomeUnknown):
             return error
         if not isinstance(error, DragomanError):

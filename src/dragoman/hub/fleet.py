@@ -70,15 +70,21 @@ class Turnover(Struct, frozen=True):
 
 
 class Fleet:
-    """All servers of a hub. ``opener`` gives a connection in the making; ``kept`` is None if nothing is kept."""
+    """All servers of a hub.
 
-    def __init__(self, bus: Bus, catalogue: Catalogue, opener: Opener, kept: KeptCatalogues | None) -> None:
+    ``opener`` gives a connection in the making; ``kept`` is None if nothing is kept; ``gate`` is the way in for all
+    starts (None: one that looks at this machine's processors).
+    """
+
+    def __init__(
+        self, bus: Bus, catalogue: Catalogue, opener: Opener, kept: KeptCatalogues | None, *, gate: Gate | None = None
+    ) -> None:
         self.handles: dict[str, Handle] = {}
         self._bus = bus
         self._catalogue = catalogue
         self._opener = opener
         self._kept = kept
-        self._gate = Gate(Processors())
+        self._gate = Gate(Processors()) if gate is None else gate
         self._pulse = asyncio.Event()
         self._offers: dict[str, tuple[str, Offer]] = {}
         self._saver: Task[None] | None = None
