@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dragoman.sync.connection import Connection
 from dragoman.sync.hub import Hub
+from dragoman.sync.reader import Reader
 from dragoman.sync.server_face import HubServer
-from dragoman.sync.thread import Reader
+from dragoman.sync.subscription import Subscription
 
-__all__ = ["Hub", "HubServer", "Reader"]
+__all__ = ["Connection", "Hub", "HubServer", "Reader", "Subscription"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
 from dragoman.catalogue.entries import PromptEntry, ResourceEntry, TemplateEntry, ToolEntry
@@ -12,7 +12,9 @@ from dragoman.protocol.changes import Change
 from dragoman.protocol.results import ToolResult
 from dragoman.protocol.types import Completion, PromptReference, PromptResult, ReadResult, ResourceReference
 from dragoman.server.connection import ProgressHandler
-from dragoman.sync.thread import Keeper, Reader, at_once
+from dragoman.sync.connection import Connection
+from dragoman.sync.reader import Reader
+from dragoman.sync.thread import Keeper, at_once
 
 __all__ = ["HubServer"]
 
@@ -22,11 +24,12 @@ _WAIT: Final = 10.0
 
 
 class HubServer:
-    """One server of a blocking hub, by the names that things have on that server."""
+    """One server of a blocking hub: ``hub.server("files").call_tool("read", {…})``. See `dragoman.Hub.server`."""
 
-    def __init__(self, portal: Callable[[], Keeper], name: str) -> None:
+    def __init__(self, name: str, keeper: Callable[[], Keeper]) -> None:
         self.name = name
-        self._portal = portal
+        self._keeper = keeper
+        self._inner: tuple[Keeper, AsyncHubServer] | None = None
 
     @property
     def status(self) -> ServerStatus:
@@ -50,7 +53,7 @@ class HubServer:
     def call_raw(
         self,
         tool: str,
-        arguments: Mapping[str, Any] | bytes | None = None,
+        arguments: Mapping[str, Any] | bytes | bytearray | memoryview | None = None,
         *,
         timeout: float | None = None,
         on_progress: ProgressHandler | None = None,
@@ -84,9 +87,10 @@ class HubServer:
         return self._do(lambda server: server.complete(ref, argument, value, context=context, timeout=timeout))
 
     def subscribe(self, uri: str) -> Reader[Change]:
-        """Hear when one of its resources changes."""
-        watch = self._do(at_once(lambda server: server.subscribe(uri)))
-        return Reader(self._portal(), watch.__anext__, watch.aclose)
+        """Hear when one of its resources changes, as `Hub.subscribe` tells."""
+        keeper = self._keeper()
+        watch = keeper.do(at_once(lambda _: self._server_of(keeper).subscribe(uri)))
+        return Reader(keeper, watch.__anext__, watch.aclose, self)
 
     def tools(self, *, wait: float = _WAIT) -> list[ToolEntry]:
         """Give its tools."""
@@ -104,8 +108,21 @@ class HubServer:
         """Give the prompts that it lists."""
         return self._do(lambda server: server.prompts(wait=wait))
 
-    def _do(self, work: Callable[[AsyncHubServer], Awaitable[T]]) -> T:
-        return self._portal().do(lambda hub: work(hub.server(self.name)))
+    def connection(self, *, timeout: float | None = None) -> Connection:
+        """Give the standing connection, for what a hub has no method for: tasks, log levels, any request."""
+        keeper = self._keeper()
+        return Connection(keeper, keeper.do(lambda _: self._server_of(keeper).connection(timeout=timeout)), self)
+
+    def _do(self, work: Callable[[AsyncHubServer], Coroutine[Any, Any, T]]) -> T:
+        keeper = self._keeper()
+        return keeper.do(lambda _: work(self._server_of(keeper)))
+
+    def _server_of(self, keeper: Keeper) -> AsyncHubServer:
+        """Give the asynchronous face of this server in that thread's hub. Only in that thread."""
+        inner = self._inner
+        if inner is None or inner[0] is not keeper:
+            self._inner = inner = (keeper, keeper.hub.server(self.name))
+        return inner[1]
 
     def __repr__(self) -> str:
         return f"<dragoman.sync.HubServer {self.name!r}>"

@@ -1,44 +1,76 @@
-"""One thread with an event loop and a hub in it, and what a blocking caller does with it.
+"""`Keeper`: one thread with an event loop and a hub in it, to which blocking callers hand `Errand`s.
 
-`Keeper` is the thread, `Reader` what comes out of it one by one. They know the hub only as somebody to hand work to.
+It starts the hub before anything else and closes it at the end, of the program if nobody does it before. It belongs to
+the process that made it; in one that is forked off it takes no work, and leaves the parent's connections alone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import logging
 import os
+import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import CancelledError, Future
-from types import TracebackType
-from typing import Final, Generic, Self, TypeVar
+import time
+from asyncio import Task
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import Context
+from importlib import import_module
+from typing import Any, Final, ParamSpec, TypeVar
 
 from dragoman.errors import ConnectionClosed, UsageError
 from dragoman.hub.hub import Hub
+from dragoman.sync.errand import Errand
 
-__all__ = ["Keeper", "Reader", "at_once"]
+__all__ = ["Keeper", "at_once", "closed"]
 
 H = TypeVar("H")
+P = ParamSpec("P")
 T = TypeVar("T")
 
-#: How long (seconds) a program that ends waits for its hubs to close.
-_FAREWELL: Final = 10.0
+#: How long (seconds) closing is waited for: a hub's own bounds are tighter.
+_FAREWELL: Final = 20.0
+#: How long (seconds) what is left over when the hub has closed may take to end.
+_SWEEP: Final = 2.0
+
+log: Final = logging.getLogger("dragoman")
 
 
 class Keeper:
-    """One thread with an event loop and a hub in it."""
+    """One thread with an event loop and a hub in it. Made first and launched later, so that all can know it by then."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self._process = os.getpid()
-        self._loop = asyncio.new_event_loop()
+        # The hub outlives its first caller, so nothing of it keeps that caller's context.
+        self._loop = Context().run(asyncio.new_event_loop)
         self._thread = threading.Thread(target=self._run, name="dragoman hub", daemon=True)
-        self._thread.start()
+        # All that somebody waits for. Its single steps are atomic, so no lock is needed, and none can be held at a fork
+        # or by the code that a signal interrupts.
+        self._errands: set[Errand[Any]] = set()
+        self._farewell: Task[None] | None = None
+        self._may_end = self._ended = False
+        self._starting = Context().run(self.begin, Hub.start)
+
+    def launch(self) -> None:
+        """Start the thread and the hub; raises what starting the hub raises."""
         try:
-            self.do(Hub.start)
+            if _ending:
+                raise UsageError("the program is ending, and its hubs are closed")
+            self._thread.start()
         except BaseException:
-            self.close()
+            self._end_errands()
+            self._loop.close()
+            raise
+        _keepers.add(self)
+        _close_at_exit()
+        try:
+            self.wait(self._starting)
+        except BaseException:
+            self.let_go()
             raise
 
     @property
@@ -47,131 +79,226 @@ class Keeper:
         return self._process == os.getpid()
 
     @property
-    def is_running(self) -> bool:
-        """Whether it takes work."""
-        return self.is_ours and self._thread.is_alive() and not self._loop.is_closed()
+    def has_ended(self) -> bool:
+        """Whether it takes no more work, here or at all."""
+        return self._ended or not self.is_ours
 
-    def do(self, work: Callable[[Hub], Awaitable[T]]) -> T:
+    def do(self, work: Callable[[Hub], Coroutine[Any, Any, T]]) -> T:
         """Do some work with the hub in its thread, and wait for it. An interrupt here gives the work up."""
-        return self.wait(self.begin(work), None, give_up=True)
+        return self.wait(self.begin(work))
 
-    def begin(self, work: Callable[[Hub], Awaitable[T]]) -> Future[T]:
-        """Begin some work with the hub in its thread.
+    def begin(self, work: Callable[[Hub], Coroutine[Any, Any, T]]) -> Errand[T]:
+        """Begin some work with the hub in its thread, in the context of this one.
 
         Raises:
             UsageError: the hub is closed, or this is its own thread, which would wait for itself.
         """
+        self.refuse_own_thread()
+        errand = Errand(work)
+        self._errands.add(errand)
+        try:
+            self._loop.call_soon_threadsafe(self._take, errand)
+        except RuntimeError:
+            self._errands.discard(errand)
+            raise closed() from None
+        if self._ended:  # it may have ended just before the errand could be seen among the others
+            errand.fail(closed())
+        return errand
+
+    def wait(self, errand: Errand[T]) -> T:
+        """Wait for work that was begun, and give what comes of it."""
+        try:
+            errand.wait()
+        except BaseException:
+            self.give_up(errand)
+            raise
+        return errand.take()
+
+    def give_up(self, errand: Errand[Any]) -> None:
+        """Cancel work that was begun. From any thread; does not wait."""
+        if self.is_ours and not errand.done:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._cancel, errand)
+
+    def refuse_own_thread(self) -> None:
+        """Raise a `UsageError` if this is the hub's own thread."""
         if threading.get_ident() == self._thread.ident:
             raise UsageError(
                 "a blocking hub was called in its own thread, which would wait for itself for ever",
                 hint="In handlers of progress and of questions, hand the work to another thread.",
             )
-        if not self.is_running:
-            raise UsageError("the hub is closed", hint="Make a new one.")
 
-        async def doing() -> T:
-            return await work(self.hub)
+    def let_go(self) -> None:
+        """Begin to close the hub and to end the thread. From any thread, any number of times; does not wait."""
+        if self.is_ours:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._begin_farewell, context=Context())
 
-        coroutine = doing()
-        try:
-            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        except RuntimeError:
-            coroutine.close()
-            raise UsageError("the hub is closed", hint="Make a new one.") from None
+    def close(self, timeout: float = _FAREWELL) -> None:
+        """Close the hub and end the thread; wait for it, at most ``timeout`` seconds."""
+        self.refuse_own_thread()
+        self.let_go()
+        if self.is_ours and self._thread.ident is not None:
+            self._thread.join(timeout)
 
-    def wait(self, future: Future[T], timeout: float | None, *, give_up: bool = False) -> T:
-        """Wait for work that was begun; ``give_up``: if the wait is interrupted, the work is cancelled."""
-        try:
-            return future.result(timeout)
-        except CancelledError:
-            raise ConnectionClosed("the hub was closed meanwhile") from None
-        except BaseException:
-            if give_up and not future.done():
-                future.cancel()
-            raise
+    def leave_to_parent(self) -> None:
+        """In a process that was forked off, let go of what was inherited: pipes and sockets stay the parent's alone.
 
-    def close(self) -> None:
-        """Close the hub and end the thread."""
-        if threading.get_ident() == self._thread.ident or not self.is_running:
+        A server sees its input end when the last copy is closed, so ours go now. Their numbers stay taken, by something
+        harmless, or objects that still know them would one day close somebody else's file.
+        """
+        selector = getattr(self._loop, "_selector", None)
+        if selector is None:  # a loop of another make: the copies stay until this process ends
             return
-        with contextlib.suppress(UsageError, ConnectionClosed):  # another thread may close it just now
-            self.do(Hub.aclose)
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_FAREWELL)
+        numbers = [*selector.get_map(), *([selector.fileno()] if hasattr(selector, "fileno") else [])]
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in numbers:
+            with contextlib.suppress(OSError):
+                os.dup2(nothing, number, inheritable=False)
+        os.close(nothing)
+
+    # In the thread.
+
+    def _take(self, errand: Errand[Any]) -> None:
+        if not errand.given_up:
+            errand.task = self._loop.create_task(self._work(errand))
+
+    async def _work(self, errand: Errand[Any]) -> None:
+        errand.begun = True
+        try:
+            value = await errand.work(self.hub)
+        except BaseException as error:  # noqa: BLE001 - it is for the one who waits, and not for the loop
+            errand.fail(error)
+        else:
+            errand.succeed(value)
+        self._errands.discard(errand)
+
+    def _cancel(self, errand: Errand[Any]) -> None:
+        errand.given_up = True
+        if errand.task is not None:
+            errand.task.cancel()
+        if not errand.begun:  # a task that is cancelled before its first step does nothing at all
+            errand.fail(asyncio.CancelledError())
+            self._errands.discard(errand)
+
+    def _begin_farewell(self) -> None:
+        if self._farewell is None:
+            self._farewell = self._loop.create_task(self._close_hub(), name="dragoman closes its hub")
+
+    async def _close_hub(self) -> None:
+        try:
+            await self.hub.aclose()
+        except Exception:
+            log.exception("the hub did not close as it should")
+        finally:
+            self._may_end = True
+            self._loop.stop()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
+        self._loop.set_default_executor(_Threads(thread_name_prefix="dragoman hub"))
         try:
-            self._loop.run_forever()
+            while not self._may_end:
+                try:
+                    self._loop.run_forever()
+                except BaseException:
+                    log.exception("a handler wanted to end the program from the hub's thread; the hub goes on")
+            self._sweep()
         finally:
-            left = asyncio.all_tasks(self._loop)
+            self._end_errands()
+            self._loop.close()
+            _keepers.discard(self)
+
+    def _sweep(self) -> None:
+        if left := asyncio.all_tasks(self._loop):
             for task in left:
                 task.cancel()
-            if left:
-                self._loop.run_until_complete(asyncio.wait(left))
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.run_until_complete(self._loop.shutdown_default_executor())
-            asyncio.set_event_loop(None)
-            self._loop.close()
+            self._loop.run_until_complete(asyncio.wait(left, timeout=_SWEEP))
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._end_errands()
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+
+    def _end_errands(self) -> None:
+        self._ended = True
+        for errand in list(self._errands):
+            errand.fail(ConnectionClosed("the hub was closed meanwhile"))
+        self._errands.clear()
 
 
-class Reader(Generic[T]):
-    """What comes one by one, for code that blocks: iterate over it, or `get` the next. Leave it by `close`."""
+class _Threads(ThreadPoolExecutor):
+    """Threads for a loop that may outlive them: when a program ends, they are gone before its hubs are closed."""
 
-    def __init__(
-        self, portal: Keeper, following: Callable[[], Awaitable[T]], close: Callable[[], Awaitable[None]]
-    ) -> None:
-        self._portal = portal
-        self._following = following
-        self._close = close
-        self._coming: Future[T] | None = None
-
-    def get(self, timeout: float | None = None) -> T | None:
-        """Give the next, waiting at most ``timeout`` seconds; None: it did not come in time, or there is no more."""
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run ``fn`` in a thread, or, if the program is ending, in this one."""
         try:
-            return self._next(timeout)
-        except (TimeoutError, StopAsyncIteration):
-            return None
-
-    def close(self) -> None:
-        """Stop listening."""
-        coming, self._coming = self._coming, None
-        if coming is not None:
-            coming.cancel()
-        if self._portal.is_running:
-            self._portal.do(lambda _: self._close())
-
-    def __iter__(self) -> Iterator[T]:
-        return self
-
-    def __next__(self) -> T:
-        try:
-            return self._next(None)
-        except StopAsyncIteration:
-            raise StopIteration from None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _next(self, timeout: float | None) -> T:
-        if self._coming is None:
-            self._coming = self._portal.begin(lambda _: self._following())
-        # What does not come in time stays under way, or the next reader would miss it.
-        value = self._portal.wait(self._coming, timeout)
-        self._coming = None
-        return value
+            return super().submit(fn, *args, **kwargs)
+        except RuntimeError:
+            future: Future[T] = Future()
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001 - it is for the one who waits
+                future.set_exception(error)
+            return future
 
 
-def at_once(work: Callable[[H], T]) -> Callable[[H], Awaitable[T]]:
+def at_once(work: Callable[[H], T]) -> Callable[[H], Coroutine[Any, Any, T]]:
     """Give work that needs no waiting in the form of work that does."""
 
     async def doing(held: H) -> T:
         return work(held)
 
     return doing
+
+
+def closed() -> UsageError:
+    """Give the error for those who use a hub that is closed."""
+    return UsageError("the hub is closed", hint="Make a new one.")
+
+
+#: All that run, kept here because a hub that nobody holds any more must be closed, too.
+_keepers: Final[set[Keeper]] = set()
+#: Those of the process that this one was forked off, kept as they are: what they would do when they vanish is not ours.
+_inherited: Final[list[Keeper]] = []
+_ending = False
+
+
+def _close_all() -> None:
+    """Close all hubs of this process side by side, and wait until they are, bounded in time."""
+    deadline = time.monotonic() + _FAREWELL
+    ours = list(_keepers)
+    for keeper in ours:
+        keeper.let_go()
+    for keeper in ours:
+        keeper.close(max(0.0, deadline - time.monotonic()))
+
+
+def _end() -> None:
+    global _ending  # noqa: PLW0603 - a program ends once
+    _ending = True
+    _close_all()
+
+
+def _close_at_exit() -> None:
+    """Close hubs when a process of `multiprocessing` ends, too: those that it forks off run no ``atexit`` functions."""
+    if "multiprocessing.process" in sys.modules:
+        from multiprocessing import parent_process, util
+
+        if parent_process() is not None:
+            util.Finalize(None, _close_all, exitpriority=0)
+
+
+def _begin_anew() -> None:
+    """In a process that was forked off, leave to the parent what is the parent's."""
+    inherited = list(_keepers)
+    _keepers.clear()
+    _inherited.extend(inherited)
+    for keeper in inherited:
+        keeper.leave_to_parent()
+
+
+# What is registered last runs first. This module registers to clear away servers that nobody closes; if it came
+# first, it would take them from under the hubs' feet.
+import_module("dragoman.transports.process")
+atexit.register(_end)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
