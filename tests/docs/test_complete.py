@@ -7,16 +7,24 @@ import re
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from msgspec import NODEFAULT, Struct, structs
 from prometheus_client import CollectorRegistry
 
-from dragoman import DragomanError, Server, ServerConfig, Tls, connect, errors
+from dragoman import DragomanError, Hub, Outcome, Server, ServerConfig, Tls, ToolCall, connect, errors
+from dragoman.catalogue.entries import PromptEntry, ResourceEntry, TemplateEntry, ToolEntry
 from dragoman.cli.exit_codes import exit_status
 from dragoman.config import Group, HubConfig, Restart, Retry
 from dragoman.events import event_names, wire_name
+from dragoman.hub.bus import Subscription
+from dragoman.hub.finding import Found
+from dragoman.hub.fleet import Turnover
+from dragoman.hub.household import Household
+from dragoman.hub.server_face import HubServer
+from dragoman.hub.watching import Watch
+from dragoman.model import ServerState, ServerStatus
 from dragoman.protocol.results import ToolResult
 from dragoman.server.tasks import TaskHandle
 from dragoman.telemetry import Metrics
@@ -178,16 +186,21 @@ def test_every_metric_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "prefix", "hidden"),
+    ("kind", "where", "prefix", "hidden"),
     [
-        (Server, "server", set[str]()),
-        (TaskHandle, "handle", {"start", "created", "resume"}),
-        (MemoryPeer, "peer", {"wake"}),
+        (Server, "library", "server", set[str]()),
+        (TaskHandle, "library", "handle", {"start", "created", "resume"}),
+        (MemoryPeer, "library", "peer", {"wake"}),
+        (Household, "hub", "hub", {"open", "from_dict"}),
+        (Hub, "hub", "hub", set[str]()),
+        (HubServer, "hub", "server", set[str]()),
+        (Watch, "hub", "watch", set[str]()),
+        (Subscription, "hub", "subscription", set[str]()),
     ],
 )
-def test_every_method_is_told_as_it_is_called(kind: type, prefix: str, hidden: set[str]) -> None:
+def test_every_method_is_told_as_it_is_called(kind: type, where: str, prefix: str, hidden: set[str]) -> None:
     """Each property by name, each method with its parameters and defaults."""
-    page = (REFERENCE / "library.md").read_text()
+    page = (REFERENCE / f"{where}.md").read_text()
     for name, member in public(kind).items():
         if name in hidden:
             continue
@@ -202,6 +215,33 @@ def test_connecting_is_told_as_it_is_called() -> None:
     assert f"`connect{called(connect)}`" in page
     assert f"`MemoryTransport{called(MemoryTransport)}`" in page
     assert set(inspect.signature(connect).parameters) - set(rows("library")) == set()
+
+
+def test_the_making_of_a_hub_is_told_as_it_is_called() -> None:
+    """All three ways, with all parameters; line ends of the page do not count."""
+    page = " ".join((REFERENCE / "hub.md").read_text().split())
+    assert f"`Hub{called(Hub)}`" in page
+    assert f"`Hub.open{called(Hub.open)}`" in page
+    assert f"`Hub.from_dict{called(Hub.from_dict)}`" in page
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [ToolCall, Outcome, Turnover, Found, ServerStatus, ToolEntry, ResourceEntry, TemplateEntry, PromptEntry],
+)
+def test_every_value_of_a_hub_is_told_with_its_fields(kind: type[Struct]) -> None:
+    """Each field and property, those of its base too."""
+    cells = " ".join(rows("hub")[kind.__name__][1:])
+    named = set(kind.__struct_fields__) | {name for each in kind.__mro__ if each is not Struct for name in public(each)}
+    own = {name for name in named if name[0] != "_" and name not in vars(object)}
+    assert {name for name in own if f"`{name}`" not in cells and f"`{name}()`" not in cells} == set()
+
+
+def test_every_state_of_a_server_is_told() -> None:
+    """And no other."""
+    told = rows("hub")
+    assert set(get_args(ServerState)) <= set(told)
+    assert all(told[state][1] for state in get_args(ServerState))
 
 
 @pytest.mark.parametrize("module", VALUES)
