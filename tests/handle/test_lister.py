@@ -11,7 +11,7 @@ import pytest
 
 from dragoman.config.model import ServerConfig
 from dragoman.errors import ConnectionLost
-from dragoman.events import CatalogueChanged, ServerRecovered
+from dragoman.events import CatalogueChanged, ServerLost, ServerRecovered
 from dragoman.handle import lister
 from tests.handle.stage import SOON, Stage, http, stage, stdio
 from tests.samples.test_samples import listening
@@ -222,7 +222,7 @@ async def test_a_listing_that_fails_leaves_the_others_and_calls_alone_and_is_tri
         await on.until(lambda: listings(only(on)) >= 5)
         on.handle("local").suspect()  # an answered question does not make the listing well
         await on.until(lambda: listings(only(on)) >= 8)
-        assert on.status("local").state == "degraded"
+        assert [step for step in on.course("local") if step in ("ready", "degraded")] == ["ready", "degraded"]
         broken = False
         await on.until_state("local", "ready")
         assert on.tools("local") == ["one"]
@@ -279,6 +279,32 @@ async def test_a_server_that_comes_back_is_listed_anew_however_fresh_its_list_is
         await on.until(lambda: on.events(ServerRecovered, "local"))
         assert on.tools("local") == ["two"]
         assert not on.catalogue.stale("local")
+
+
+async def test_a_server_that_is_lost_again_before_it_was_listed_was_away_all_the_time() -> None:
+    """It counts as back when it is listed, and the time away is the time since the first loss."""
+    count = 0
+
+    def make() -> Peer:
+        nonlocal count
+        count += 1
+        peer = offering("one")
+        if count == 2:
+            peer.answers["tools/list"] = silence
+        return peer
+
+    async with stage(LOCAL, peers={"local": make}) as on:
+        await on.until_listed("local")
+        only(on).lose(ConnectionLost("it is gone"))
+        await on.until(lambda: len(on.made["local"]) == 2 and listings(only(on)) == 1)
+        await asyncio.sleep(0.1)
+        assert not on.events(ServerRecovered, "local")
+        only(on).lose(ConnectionLost("it is gone again"))
+        await on.until(lambda: on.events(ServerRecovered, "local"))
+        first, second = on.events(ServerLost, "local")
+        (recovered,) = on.events(ServerRecovered, "local")
+        assert second.reason == "it is gone again"
+        assert recovered.away == pytest.approx(recovered.at - first.at, abs=0.05)
 
 
 async def test_whoever_asks_for_a_listing_waits_for_it_and_many_ask_once() -> None:

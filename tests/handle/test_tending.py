@@ -116,6 +116,7 @@ async def test_a_server_that_wants_a_new_login_is_no_more_ready() -> None:
         server.script = unauthorised
         status = await on.until_state("a", "needs_login")
         assert status.code == "auth.login_required"
+        assert "degraded" not in on.course("a")
         attempts = on.attempts["a"]
         with pytest.raises(ServerNotReady):
             await on.call("a")
@@ -215,7 +216,8 @@ def working(peer: Peer, busy: asyncio.Event) -> Peer:
 
     async def work(_: Request) -> Json:
         busy.set()
-        await asyncio.sleep(0.5)
+        questions = len(peer.params("server/discover"))
+        await peer.until(lambda: len(peer.params("server/discover")) >= questions + 4)  # the last one is still open
         busy.clear()
         return text("worked")
 
@@ -245,6 +247,7 @@ async def test_a_server_at_work_is_not_taken_for_dead() -> None:
         assert await patient == "worked"
         await on.until_state("local", "ready")
         assert on.attempts["local"] == 1
+        assert on.status("local").code == ""
 
 
 @pytest.mark.usefixtures("impatient")
@@ -298,5 +301,6 @@ async def test_a_connection_that_ends_while_the_server_is_asked_is_lost_at_once(
         await asyncio.sleep(0.05)
         began = time.monotonic()
         os.kill(pid, signal.SIGKILL)
-        await on.until_state("a", "waiting")
+        status = await on.until_state("a", "waiting")
         assert time.monotonic() - began < 2
+        assert status.reason == "the server was ended by SIGKILL"

@@ -148,32 +148,28 @@ class Tending:
         """Ask the server whether it is there; give why it counts as lost, or None."""
         config, before = self._handle.config, self._handle.answered
         self._suspected = False
-        asking = self._loop.create_task(
-            self._server.ping(timeout=min(_PATIENCE, config.timeout)), name=f"dragoman asks {self._handle.name}"
-        )
+        error: DragomanError | None = None
         try:
-            await asyncio.wait({ended, asking}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            asking.cancel()
-            await asyncio.wait({asking})
+            await self._server.ping(timeout=min(_PATIENCE, config.timeout))
+        except ServerError:
+            pass  # whoever refuses to answer is there
+        except DragomanError as failure:
+            error = failure
         self._next_question = self._loop.time() + min(_PAUSE, config.timeout)
-        if asking.cancelled():
-            return None
-        error = asking.exception()
-        if error is None or isinstance(error, ServerError) or self._handle.answered != before:
-            self._seen()
-            self._in_vain = False
-            self._unanswered = 0
-            self._handle.heal("silence")
-            return None
-        return self._judge(error)
+        if not self._server.is_connected:
+            return await ended or error  # it tells more than the question that was lost with it
+        if error is not None and self._handle.answered == before:
+            return self._judge(error)
+        self._seen()
+        self._in_vain = False
+        self._unanswered = 0
+        self._handle.heal("silence")
+        return None
 
-    def _judge(self, error: BaseException) -> DragomanError | None:
+    def _judge(self, error: DragomanError) -> DragomanError | None:
         """Take a question that was not answered; give the error if the server counts as lost by it."""
         if isinstance(error, ConnectionLost | LoginRequired | OutcomeUnknown):
             return error
-        if not isinstance(error, DragomanError):
-            raise error
         self._unanswered += 1
         self._handle.degrade("silence", error.what, error)
         if self._unanswered < _MOST_UNANSWERED:
