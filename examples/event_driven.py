@@ -52,6 +52,8 @@ async def main() -> None:
         subscribed = asyncio.Event()
         tasks.create_task(follow(hub, "note:///welcome", subscribed))
         await subscribed.wait()
+        # Log lines come only from servers that were asked for them, on the connection that stands now.
+        await (await hub.server("clock").connection()).set_log_level("info")
         await hub.call_tool("clock.countdown", {"steps": 2})
         for text in ("Changed.", "Over."):
             await hub.call_tool("notes.add_note", {"title": "welcome", "text": text})

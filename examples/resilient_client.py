@@ -1,34 +1,19 @@
-"""A resilient client: it checks a server's health, notices that it dies, goes on without it, and has it back later.
+"""A resilient client: it notices that a server hangs or dies, goes on without it, and has it back later.
 
-A second server stands in meanwhile: both are in a group, and a call to the group goes to the first that can answer.
+A second server stands in meanwhile: both are in a group, and a call to the group is answered by whichever can.
 """
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 from dragoman import DragomanError, Group, Hub, HubConfig, Restart, Retry, ServerConfig
-from dragoman.events import Event, ServerLost, ServerRecovered
-
-
-async def serve(port: int = 0) -> tuple[Process, str]:
-    """Start a clock that listens on a port of this machine; give it and its URL."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "dragoman.samples.clock", "--http", str(port), stdout=PIPE
-    )
-    assert process.stdout is not None
-    words = (await process.stdout.readline()).split()
-    return process, words[-1].decode()
-
-
-async def stop(process: Process) -> None:
-    """Kill a server without warning, as a crash would."""
-    process.kill()
-    await process.wait()
+from dragoman.events import Event, ServerChanged
 
 
 def settings(url: str) -> HubConfig:
@@ -36,13 +21,14 @@ def settings(url: str) -> HubConfig:
     remote = ServerConfig(
         name="remote",
         url=url,
-        timeout=5,
+        timeout=1,
         health_interval=0.2,
         restart=Restart(first_delay=0.1, longest_delay=1, breaker=1),
-        retry=Retry(trust_hints=True),  # tools that say they only read may be called twice
+        retry=Retry(trust_hints=True),  # a tool that says it only reads may be called again
     )
-    local = ServerConfig(name="local", command="python", args=("-m", "dragoman.samples.clock"), start="on_use")
-    return HubConfig(servers=(remote, local), groups={"clock": Group(servers=("remote", "local"))})
+    local = ServerConfig(name="local", command="python", args=("-m", "dragoman.samples.clock"))
+    group = Group(servers=("remote", "local"))
+    return HubConfig(servers=(remote, local), groups={"clock": group})
 
 
 async def ask(hub: Hub, tool: str) -> None:
@@ -55,33 +41,54 @@ async def ask(hub: Hub, tool: str) -> None:
         print(f"{tool}: {result.text[:5]} …")
 
 
-async def tell(events: AsyncIterator[Event]) -> None:
-    """Wait until the server is lost or there again, and say so."""
-    match await anext(events):
-        case ServerLost(server=server, reason=reason):
-            print(f"{server} is lost: {reason.partition(' (')[0]}")
-        case ServerRecovered(server=server, away=away):
-            print(f"{server} is back after {away:.1f} s")
-        case _:
-            pass
+async def until(state: str, events: AsyncIterator[Event]) -> None:
+    """Wait until the server comes into a state."""
+    async for event in events:
+        if isinstance(event, ServerChanged) and (event.server, event.status.state) == ("remote", state):
+            print(f"remote is {state}")
+            return
+
+
+async def live_through(hub: Hub, process: Process, url: str) -> Process:
+    """Let the server hang, go on, die and be started anew; give the new one."""
+    events = hub.events(ServerChanged)
+    await ask(hub, "remote.now")
+
+    process.send_signal(signal.SIGSTOP)
+    await until("degraded", events)  # nobody called it: the health check went unanswered
+    await ask(hub, "clock.now")
+    process.send_signal(signal.SIGCONT)
+    await until("ready", events)
+
+    process.kill()
+    await until("waiting", events)
+    await ask(hub, "remote.now")
+    await ask(hub, "clock.now")
+    await process.wait()
+    process, _ = await serve(urlsplit(url).port or 0)
+    await until("ready", events)
+    await ask(hub, "remote.now")
+    return process
+
+
+async def serve(port: int = 0) -> tuple[Process, str]:
+    """Start a clock that listens on a port of this machine; give it and its URL."""
+    command = (sys.executable, "-m", "dragoman.samples.clock", "--http", str(port))
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
+    assert process.stdout is not None
+    words = (await process.stdout.readline()).split()
+    return process, words[-1].decode()
 
 
 async def main() -> None:
-    """Kill the server, ask all the same, and bring the server back."""
+    """Start a server and a hub, and make trouble."""
     process, url = await serve()
     try:
         async with Hub(settings(url)) as hub:
-            events = hub.events(ServerLost, ServerRecovered)
-            await ask(hub, "remote.now")
-            await stop(process)
-            await tell(events)
-            await ask(hub, "remote.now")
-            await ask(hub, "clock.now")
-            process, _ = await serve(urlsplit(url).port or 0)
-            await tell(events)
-            await ask(hub, "remote.now")
+            process = await live_through(hub, process, url)
     finally:
-        await stop(process)
+        process.kill()
+        await process.wait()
 
 
 if __name__ == "__main__":

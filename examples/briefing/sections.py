@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from dragoman import Hub, ToolCall
+from dragoman.catalogue.entries import ToolEntry
 from dragoman.errors import NotSupported
 from dragoman.protocol.content import ImageContent, TextContent
 
@@ -29,8 +30,8 @@ class Section:
 Writer = Callable[[Hub, Settings], Awaitable[Section]]
 
 
-async def tool_for(hub: Hub, question: str) -> str:
-    """Give the full name of the tool that fits a question best.
+async def tool_for(hub: Hub, question: str) -> ToolEntry:
+    """Give the tool that fits a question best.
 
     Raises:
         NotSupported: none does.
@@ -38,13 +39,13 @@ async def tool_for(hub: Hub, question: str) -> str:
     tool = await hub.find_tool(question)
     if tool is None:
         raise NotSupported(f"no server can do this: {question}")
-    return tool.full_name
+    return tool
 
 
 async def times(hub: Hub, settings: Settings) -> Section:
     """Tell the time in each city, all asked at once."""
     tool = await tool_for(hub, "What time is it?")
-    calls = [ToolCall(tool, {"offset_hours": hours}) for hours in settings.cities.values()]
+    calls = [ToolCall(tool.full_name, {"offset_hours": hours}) for hours in settings.cities.values()]
     lines: list[str] = []
     for city, outcome in zip(settings.cities, await hub.call_many(calls), strict=True):
         answer = outcome.error.what if outcome.error else outcome.unwrap().structured["time"][11:16]
@@ -57,7 +58,7 @@ async def notes(hub: Hub, settings: Settings) -> Section:
     tool = await tool_for(hub, "List notes that have a tag")
     lines: list[str] = []
     missing: list[str] = []
-    for outcome in await hub.broadcast(tool.rpartition(".")[2], {"tag": settings.tag}, timeout=5):
+    for outcome in await hub.broadcast(tool.name, {"tag": settings.tag}, timeout=5):
         server = outcome.name.partition(".")[0]
         if outcome.error:
             missing.append(f"{server} is missing ({outcome.error.code})")
@@ -69,7 +70,7 @@ async def notes(hub: Hub, settings: Settings) -> Section:
 async def tea(hub: Hub, settings: Settings) -> Section:
     """Make tea, which takes its time and tells how far it is."""
     tool = await tool_for(hub, "Count down, telling the progress")
-    result = await hub.call_tool(tool, {"steps": settings.tea_steps, "pause": 0.05}, timeout=30)
+    result = await hub.call_tool(tool.full_name, {"steps": settings.tea_steps, "pause": 0.05}, timeout=30)
     return Section("Tea", (f"{result.text} It took {result.structured['counted']} steps.",))
 
 
@@ -77,7 +78,7 @@ async def picture(hub: Hub, _: Settings) -> Section:
     """Draw the clock at this hour."""
     now = dt.datetime.now().astimezone()
     tool = await tool_for(hub, "draw a clock face")
-    result = await hub.call_tool(tool, {"hour": now.hour, "minute": now.minute})
+    result = await hub.call_tool(tool.full_name, {"hour": now.hour, "minute": now.minute})
     images = [block.decoded() for block in result.content if isinstance(block, ImageContent)]
     return Section("The clock", (result.text,), picture=images[0] if images else b"")
 

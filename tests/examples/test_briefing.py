@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 from dragoman import connect
@@ -40,6 +41,19 @@ def test_a_section_that_fails_costs_no_other_one(tmp_path: Path) -> None:
     assert "- home: Bread, olives, two lemons." in printed
     assert "no server can do this: What time is it?" in printed
     assert "- clock: failed: command 'no-such-clock'" in printed
+
+
+def test_an_interrupt_ends_the_application_and_its_servers(tmp_path: Path) -> None:
+    """Ctrl-C in the middle of a long call: the status says so, and nothing runs on."""
+    config = tmp_path / "slow.yaml"
+    config.write_text(
+        "servers:\n  clock:\n    command: python\n    args: [-m, dragoman.samples.clock]\nbriefing:\n  tea_steps: 900\n"
+    )
+    words = (*BRIEFING, "--config", str(config), "--to", str(tmp_path / "today.md"))
+    with started(tmp_path, *words) as briefing:
+        line_with(briefing, "countdown ##")
+        briefing.send_signal(signal.SIGINT)
+        assert briefing.wait(10) == 130
 
 
 def test_a_wrong_setting_is_told_before_anything_starts(tmp_path: Path) -> None:
