@@ -14,6 +14,7 @@ from dragoman import errors
 from dragoman.errors import (
     HTTP_ERRORS,
     RPC_ERRORS,
+    ConfigError,
     ConnectionLost,
     DragomanError,
     HttpError,
@@ -28,6 +29,7 @@ ALL: list[type[DragomanError]] = [getattr(errors, name) for name in errors.__all
 
 CODES = {
     "AccessDenied": "auth.denied",
+    "AmbiguousName": "usage.ambiguous",
     "CannotConnect": "connect.failed",
     "CommandNotFound": "config.command_not_found",
     "ConfigError": "config.invalid",
@@ -51,10 +53,13 @@ CODES = {
     "ResourceNotFound": "server.resource_not_found",
     "ServerError": "server.error",
     "ServerExited": "connect.exited",
+    "ServerNotReady": "connect.not_ready",
     "SessionExpired": "connection.session_expired",
     "TaskFailed": "task.failed",
+    "ToolDisabled": "usage.tool_disabled",
     "TooManyRounds": "protocol.too_many_rounds",
     "Unavailable": "http.unavailable",
+    "UnknownName": "usage.unknown_name",
     "UnknownResultType": "protocol.result_type",
     "MissingCapability": "server.missing_capability",
     "UrlElicitationRequired": "server.url_elicitation_required",
@@ -65,23 +70,33 @@ CODES = {
 
 FIELDS: dict[str, Any] = {
     "body": "<html>",
+    "candidates": ("a.echo", "b.echo"),
     "challenges": ("Bearer",),
     "data": {"uri": "file:///a"},
     "excerpt": "half a l",
+    "file": "dragoman.yaml",
+    "key": "servers.files.comand",
     "limit": 4096,
+    "line": 3,
     "method": "tools/call",
+    "name": "ehco",
+    "nearest": ("a.echo",),
+    "others": (),
     "path": "/a/b",
     "result_type": "riddle",
     "retry_after": 2.5,
+    "retry_in": 4.0,
     "returncode": -9,
     "rounds": 10,
     "rpc_code": -32602,
     "rpc_message": "no such thing",
+    "state": "waiting",
     "status": "failed",
     "stderr": "Segmentation fault",
     "supported": ("2027-01-01",),
     "task_id": "t-1",
     "timeout": 1.5,
+    "tool": "echo",
 }
 """A value for each field that some kind of error has beside the text, the server and the hint."""
 
@@ -130,8 +145,9 @@ def test_the_docstring_draws_the_tree_that_the_classes_form() -> None:
 
 @pytest.mark.parametrize("kind", ALL)
 def test_the_text_says_where_what_and_what_to_do(kind: type[DragomanError]) -> None:
-    """Whoever reads only the message knows the server, the fault and the next step."""
-    assert str(made(kind, server="files", hint="Try this.")).startswith("files: it went wrong. Try this.")
+    """Whoever reads only the message knows the server (or the file, line and key), the fault and the next step."""
+    place = "dragoman.yaml:3: servers.files.comand" if issubclass(kind, ConfigError) else "files"
+    assert str(made(kind, server="files", hint="Try this.")).startswith(f"{place}: it went wrong. Try this.")
 
 
 @pytest.mark.parametrize("kind", ALL)

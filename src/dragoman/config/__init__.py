@@ -1,22 +1,20 @@
 """What servers are and how to reach them: frozen values that are checked once, and the files they are read from.
 
-`load` and `discover` are imported when they are first touched.
+All but `ServerConfig` is imported when it is first touched.
 """
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 from dragoman.config.model import ServerConfig
 
 if TYPE_CHECKING:
-    from dragoman.config.discover import Found, discover
+    from dragoman.config.discovery import Found, discover
+    from dragoman.config.files.interpolate import Input
     from dragoman.config.hub import Group, HubConfig
-    from dragoman.config.interpolate import Input
-    from dragoman.config.load import from_dict, load, parse
+    from dragoman.config.loading import from_dict, load, parse
     from dragoman.config.supervision import Restart, Retry
 
 __all__ = [
@@ -34,16 +32,16 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "Found": "discover",
+    "Found": "discovery",
     "Group": "hub",
     "HubConfig": "hub",
-    "Input": "interpolate",
+    "Input": "files.interpolate",
     "Restart": "supervision",
     "Retry": "supervision",
-    "discover": "discover",
-    "from_dict": "load",
-    "load": "load",
-    "parse": "load",
+    "discover": "discovery",
+    "from_dict": "loading",
+    "load": "loading",
+    "parse": "loading",
 }
 
 
@@ -57,14 +55,3 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-class _Package(ModuleType):
-    """Keeps `load` and `discover` the functions: importing the modules of those names would put the modules there."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

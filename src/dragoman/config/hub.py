@@ -1,6 +1,6 @@
 """The settings of a hub: its servers, and which of them stand in for one another. Frozen, checked when made.
 
-Pure: `load` reads files, `dialects` knows other hosts' words for this.
+Pure: `loading` opens files, `files` knows what they say in other hosts' words.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from dragoman.config.node import complain
+from dragoman.config.files.node import complain
 
 __all__ = ["parse_dotenv"]
 

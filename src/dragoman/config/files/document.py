@@ -1,6 +1,6 @@
 """Configuration files as trees: which syntax a text is written in, and the bounds that hold for all of them.
 
-Pure: `load` reads the bytes, `json_syntax`, `yaml_syntax` and `toml_syntax` each read one syntax.
+Pure: `loading` reads the bytes, `json_syntax`, `yaml_syntax` and `toml_syntax` each read one syntax.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Final
 
 from msgspec import structs
 
-from dragoman.config.json_syntax import parse_json
-from dragoman.config.node import Node
-from dragoman.config.toml_syntax import parse_toml
-from dragoman.config.yaml_syntax import parse_yaml
+from dragoman.config.files.json_syntax import parse_json
+from dragoman.config.files.node import Node
+from dragoman.config.files.toml_syntax import parse_toml
+from dragoman.config.files.yaml_syntax import parse_yaml
 from dragoman.errors import ConfigError
 
 __all__ = ["MAX_FILE_BYTES", "SUFFIXES", "decoded", "parse_document"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragoman.config.interpolate import Input, LookupFailed, Surroundings, expand, has_reference
+from dragoman.config.files.interpolate import Input, LookupFailed, Surroundings, expand, has_reference
 
 PLACES = {
     "workspaceFolder": "/w/shop",

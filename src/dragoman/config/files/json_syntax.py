@@ -9,7 +9,7 @@ import json
 import re
 from typing import Final, NoReturn
 
-from dragoman.config.node import MAX_DEPTH, MAX_NODES, Node, child_key, complain, too_deep, too_many
+from dragoman.config.files.node import MAX_DEPTH, MAX_NODES, Node, child_key, complain, too_deep, too_many
 
 __all__ = ["parse_json"]
 

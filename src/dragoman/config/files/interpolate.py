@@ -1,7 +1,7 @@
 """References in a configuration's texts, such as ``${VAR:-default}`` and ``${input:token}``, and what they stand for.
 
-Pure: the values come from `Surroundings`, which `load` fills from the environment, the user and the keyring. A problem
-names the reference, never a value or a default.
+Pure: the values come from `Surroundings`, which `loading` fills from the environment, the user and the keyring. A
+problem names the reference, never a value or a default.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragoman.config.dotenv import parse_dotenv
+from dragoman.config.files.dotenv import parse_dotenv
 from dragoman.errors import ConfigError
 
 

@@ -11,7 +11,7 @@ import tomllib
 from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeAlias, cast
 
-from dragoman.config.node import MAX_DEPTH, MAX_NODES, Node, child_key, complain, too_deep, too_many
+from dragoman.config.files.node import MAX_DEPTH, MAX_NODES, Node, child_key, complain, too_deep, too_many
 
 __all__ = ["parse_toml"]
 

@@ -13,9 +13,9 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import inspect, structs
 
-from dragoman.config.interpolate import Input, LookupFailed, Values, expand, has_reference
-from dragoman.config.keys import near, squashed
-from dragoman.config.node import Node, Problems
+from dragoman.config.files.interpolate import Input, LookupFailed, Values, expand, has_reference
+from dragoman.config.files.keys import near, squashed
+from dragoman.config.files.node import Node, Problems
 from dragoman.errors import ConfigError
 
 __all__ = ["UNSET", "Converter", "field_types"]

@@ -14,13 +14,13 @@ from typing import Final
 
 from msgspec import structs
 
-from dragoman.config.dialects import Dialect, dialect_of, read_hub
-from dragoman.config.document import MAX_FILE_BYTES, decoded, parse_document
-from dragoman.config.dotenv import parse_dotenv
+from dragoman.config.files.dialects import Dialect, dialect_of, read_hub
+from dragoman.config.files.document import MAX_FILE_BYTES, decoded, parse_document
+from dragoman.config.files.dotenv import parse_dotenv
+from dragoman.config.files.interpolate import Input, LookupFailed, Surroundings, Values
+from dragoman.config.files.node import Node, tree
+from dragoman.config.files.servers import EnvFiles
 from dragoman.config.hub import HubConfig
-from dragoman.config.interpolate import Input, LookupFailed, Surroundings, Values
-from dragoman.config.node import Node, tree
-from dragoman.config.servers import EnvFiles
 from dragoman.errors import ConfigError
 
 __all__ = ["FILE_NAMES", "from_dict", "load", "parse"]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from dragoman.config import parse
-from dragoman.config.document import MAX_FILE_BYTES, decoded, parse_document
-from dragoman.config.node import Node, tree
+from dragoman.config.files.document import MAX_FILE_BYTES, decoded, parse_document
+from dragoman.config.files.node import Node, tree
 from dragoman.errors import ConfigError
 from tests.parts import ROOT
 

@@ -14,7 +14,7 @@ from keyring.backend import KeyringBackend
 from keyring.errors import KeyringError
 
 from dragoman.config import Input, load, parse
-from dragoman.config.load import FILE_NAMES
+from dragoman.config.loading import FILE_NAMES
 from dragoman.errors import ConfigError
 
 SERVER = "servers:\n  a:\n    command: server\n"
@@ -229,17 +229,6 @@ def test_without_the_library_the_error_says_how_to_get_it(tmp_path: Path) -> Non
     program = f"import sys; sys.modules['keyring'] = None\nfrom dragoman.config import load; load({str(path)!r})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "pip install 'dragoman[keyring]'" in done.stderr.splitlines()[-1]
-
-
-def test_the_functions_stay_what_they_are_when_their_modules_are_imported() -> None:
-    """`dragoman.config.load` is a module and a function; whoever asks the package gets the function."""
-    program = (
-        "import dragoman.config.load, dragoman.config.discover\n"
-        "from dragoman.config import load, discover\n"
-        "from dragoman.config.load import load as other\n"
-        "assert load is other and callable(discover) and dragoman.config.load is load"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_settings_alone_bring_no_parsers() -> None:

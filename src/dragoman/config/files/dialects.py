@@ -10,13 +10,13 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct, structs
 
-from dragoman.config.conversion import UNSET, Converter, field_types
+from dragoman.config.files.conversion import UNSET, Converter, field_types
+from dragoman.config.files.interpolate import Input, Values
+from dragoman.config.files.keys import NO_DEFAULTS, key_of, near, squashed
+from dragoman.config.files.node import Node, Problems
+from dragoman.config.files.servers import EnvFiles, Units, read_server
 from dragoman.config.hub import Group, HubConfig
-from dragoman.config.interpolate import Input, Values
-from dragoman.config.keys import NO_DEFAULTS, key_of, near, squashed
 from dragoman.config.model import ServerConfig
-from dragoman.config.node import Node, Problems
-from dragoman.config.servers import EnvFiles, Units, read_server
 
 __all__ = ["Dialect", "dialect_of", "read_hub"]
 

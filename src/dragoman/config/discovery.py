@@ -1,6 +1,6 @@
 """Finds the configuration files of other hosts on this machine: where each keeps them, per system.
 
-It looks whether they are there; `load` reads them.
+It looks whether they are there; `loading` reads them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.config.hub import HubConfig
-from dragoman.config.load import Ask, home_folder, load
+from dragoman.config.loading import Ask, home_folder, load
 
 __all__ = ["Found", "discover"]
 

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from dragoman.config.conversion import UNSET, Converter, field_types
-from dragoman.config.interpolate import LookupFailed, has_reference
-from dragoman.config.keys import TRANSPORTS, key_of, meant, near, squashed
+from dragoman.config.files.conversion import UNSET, Converter, field_types
+from dragoman.config.files.interpolate import LookupFailed, has_reference
+from dragoman.config.files.keys import TRANSPORTS, key_of, meant, near, squashed
+from dragoman.config.files.node import Node, child_key
 from dragoman.config.model import ServerConfig
-from dragoman.config.node import Node, child_key
 from dragoman.errors import ConfigError
 
 __all__ = ["EnvFiles", "Units", "read_server"]
