@@ -332,8 +332,10 @@ async def test_whoever_asks_for_a_listing_is_let_go_when_the_connection_is_lost(
 
     async with stage(LOCAL, peers={"local": mute}) as on:
         await on.until_listed("local")
-        asking = [asyncio.create_task(on.handle("local").refresh()) for _ in range(2)]
+        asking = [asyncio.create_task(on.handle("local").refresh())]
         await on.until(lambda: listings(only(on)) == 2)
+        asking.append(asyncio.create_task(on.handle("local").refresh()))
+        await asyncio.sleep(0.01)
         await on.handle("local").stop()
         await asyncio.gather(*asking)
         await on.handle("local").refresh()

@@ -219,7 +219,7 @@ class Fleet:
 
     def _launch(self, handle: Handle) -> None:
         """Start a server, unless one of its name has not ended yet: two might want the same file or port."""
-        if handle.name not in self._ends and self._closing is None and handle.state == "configured":
+        if handle.name not in self._ends and handle.state == "configured":
             handle.start()
 
     # What is kept from one start to the next.
