@@ -137,9 +137,14 @@ async def test_a_broadcast_gives_an_outcome_of_each_server_that_has_the_tool(pee
 
 async def test_a_broadcast_keeps_to_its_timeout(peers: dict[str, Peer]) -> None:
     """The wait for a server that hangs included."""
+
+    async def slow(_: Request) -> Json:
+        await asyncio.sleep(0.15)
+        return text("a")
+
     hung = a_peer("hung", {})
     peers["hung"].answers = {"server/discover": never(), "initialize": never()}
-    async with hub_of(a_peer("a", {"who": says("a")}), a_peer("b", {"who": never()}), hung) as hub:
+    async with hub_of(a_peer("a", {"who": slow}), a_peer("b", {"who": never()}), hung) as hub:
         await hub.wait_ready("a", "b")
         began = time.monotonic()
         outcomes = await hub.broadcast("who", timeout=0.8)

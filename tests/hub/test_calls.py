@@ -120,11 +120,14 @@ async def test_a_server_that_failed_is_not_waited_for_while_it_is_tried_again(pe
 
 async def test_names_of_servers_may_have_dots(peers: dict[str, Peer]) -> None:
     """The longest server's name counts, and the other's tool keeps its ways."""
-    servers = [a_peer("a", {"b.c": says("a has b.c")}), a_peer("a.b", {"c": says("a.b has c")})]
+    listed = a_tool("b.c", inputSchema={"type": "object", "additionalProperties": False})
+    servers = [a_peer("a", {"b.c": says("a has b.c")}, listed), a_peer("a.b", {"c": says("a.b has c")})]
     async with hub_of(*servers) as hub:
         await hub.wait_ready()
         assert (await hub.call_tool("a.b.c")).text == "a.b has c"
         assert (await hub.server("a").call_tool("b.c")).text == "a has b.c"
+        with pytest.raises(InvalidArguments):
+            await hub.server("a").call_tool("b.c", {"odd": 1})
         assert [each.result.text for each in await hub.broadcast("b.c") if each.result] == ["a has b.c"]
 
 

@@ -100,6 +100,16 @@ async def test_a_watch_ends_with_the_hub_and_with_its_server() -> None:
         await anext(first)
 
 
+async def test_a_watch_does_not_move_to_another_server() -> None:
+    """One that has a resource of that name has another resource."""
+    async with hub_of(a_process("one")) as hub, hub.subscribe(URI) as watch:
+        await hub.add_server(a_process("two"))
+        await hub.wait_ready()
+        await hub.remove_server("one")
+        with pytest.raises(StopAsyncIteration):
+            await asyncio.wait_for(anext(watch), 5)
+
+
 async def test_any_task_may_close_a_watch() -> None:
     """Whoever iterates sees the end; twice is no harm, nor is closing one that was never used."""
     async with hub_of(a_process("one")) as hub:

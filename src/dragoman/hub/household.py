@@ -115,7 +115,7 @@ class Household:
         Raises:
             ConfigError: there is no such file, or it is wrong: all that is, by line and key.
         """
-        from dragoman.config.load import load  # late: whoever gives his servers in code needs no parsers
+        from dragoman.config.loading import load  # late: whoever gives his servers in code needs no parsers
 
         def read() -> HubConfig:
             return load(path, inputs=inputs)
@@ -148,7 +148,7 @@ class Household:
         Raises:
             ConfigError: it is wrong, by key.
         """
-        from dragoman.config.load import from_dict
+        from dragoman.config.loading import from_dict
 
         return cls(
             from_dict(settings),
