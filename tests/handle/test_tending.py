@@ -208,16 +208,19 @@ async def test_a_quiet_process_is_asked_in_the_way_of_its_era() -> None:
 def working(peer: Peer, busy: asyncio.Event) -> Peer:
     """Let a peer do one thing at a time: while ``busy`` is set, it answers nothing but its work."""
     discover = peer.answers["server/discover"]
+    unanswered = 0
 
     async def answer(request: Request) -> Json:
+        nonlocal unanswered
         if busy.is_set():
+            unanswered += 1
+            peer.stir()
             await silence(request)
         return await discover(request)
 
     async def work(_: Request) -> Json:
         busy.set()
-        questions = len(peer.params("server/discover"))
-        await peer.until(lambda: len(peer.params("server/discover")) >= questions + 4)  # the last one is still open
+        await peer.until(lambda: unanswered == 4)  # and the last of them is still waited for
         busy.clear()
         return text("worked")
 
