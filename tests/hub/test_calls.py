@@ -238,7 +238,17 @@ async def test_a_timeout_that_is_none_is_refused(peers: dict[str, Peer], wrong: 
         await hub.wait_ready()
         with pytest.raises(UsageError, match="timeout="):
             await hub.call_tool("one.hello", timeout=wrong)
+        await hub.add_server(a_process("slow", "start_after=5"))
+        for use in (hub.call_tool("hello", timeout=wrong), hub.broadcast("hello", timeout=wrong)):
+            with pytest.raises(UsageError, match="timeout="):
+                await use
         assert peers["one"].params("tools/call") == []
+
+
+async def test_a_timeout_may_be_endless() -> None:
+    """Also while the server is still on its way."""
+    async with hub_of(a_process("one", "start_after=0.1")) as hub:
+        assert (await hub.call_tool("one.echo", {"message": "hi"}, timeout=float("inf"))).text == "hi"
 
 
 async def test_a_timeout_bounds_the_wait_for_a_server_that_is_connecting() -> None:

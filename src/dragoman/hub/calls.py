@@ -37,7 +37,7 @@ from dragoman.protocol.results import ToolResult
 from dragoman.protocol.types import Progress
 from dragoman.server.connection import ProgressHandler
 
-__all__ = ["Calls", "Terms"]
+__all__ = ["Calls", "Terms", "checked_timeout"]
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ class Calls:
         Raises:
             DragomanError: as `Server` does; `ServerNotReady` if the server is away.
         """
-        patience = handle.config.timeout if terms.timeout is None else _checked(terms.timeout)
+        patience = handle.config.timeout if terms.timeout is None else checked_timeout(terms.timeout)
         deadline = self._loop.time() + patience
         if not (self._bus.active or self._instruments):
             return await self._settle(handle, request, terms, deadline, 0)
@@ -101,7 +101,7 @@ class Calls:
         """
         ranked = sorted(members, key=lambda member: _rank(member[0]))
         handle, request = ranked[0]
-        patience = handle.config.timeout if terms.timeout is None else _checked(terms.timeout)
+        patience = handle.config.timeout if terms.timeout is None else checked_timeout(terms.timeout)
         deadline = self._loop.time() + patience
         number = next(self._numbers)
         if hedge_after is not None and len(ranked) > 1 and all(_is_read_only(*member) for member in ranked):
@@ -400,7 +400,12 @@ def _own_closing(handle: Handle, error: DragomanError) -> DragomanError:
     return lost
 
 
-def _checked(timeout: float) -> float:
+def checked_timeout(timeout: float) -> float:
+    """Give a caller's time-out, which must be a number of seconds above 0.
+
+    Raises:
+        UsageError: it is something else.
+    """
     if isinstance(timeout, int | float) and timeout > 0:  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         return timeout
     raise UsageError(f"timeout={timeout!r} is no number of seconds above 0")

@@ -18,7 +18,7 @@ from dragoman.events import Event, Instrument, PolicyDenied
 from dragoman.handle.handle import Handle
 from dragoman.hub.arguments import compact
 from dragoman.hub.bus import LIMIT, Stream, Subscription
-from dragoman.hub.calls import Terms
+from dragoman.hub.calls import Terms, checked_timeout
 from dragoman.hub.finding import Found
 from dragoman.hub.household import Household
 from dragoman.hub.outcomes import Outcome, ToolCall, as_call, gathered
@@ -79,10 +79,11 @@ class Hub(Household):
         found = self._catalogue.tools.get(name)
         if found is None:
             return await self._call(name, arguments, Terms(timeout, on_progress, meta))
+        handle = self._handle(found.server)
         if self._checks_arguments:
             self._check(found, arguments)
         request = ToolRequest(found.key, arguments, found)
-        return await self._calls.make(self._handle(found.server), request, Terms(timeout, on_progress, meta))
+        return await self._calls.make(handle, request, Terms(timeout, on_progress, meta))
 
     async def call_raw(
         self,
@@ -115,7 +116,7 @@ class Hub(Household):
             UnknownName: no server has it.
         """
         began = self._own_loop.time()
-        await self._await_listed(_WAIT if timeout is None else timeout / 2)
+        await self._await_listed(_WAIT if timeout is None else checked_timeout(timeout) / 2)
         left = None if timeout is None else max(_LEAST, timeout - (self._own_loop.time() - began))
         entries = [entry for entry in self._catalogue.all_tools() if entry.key == tool]
         if not entries:
@@ -437,7 +438,7 @@ class Hub(Household):
             raise UsageError(f"a name must be a text, not a {type(name).__name__}")
         began = self._own_loop.time()
         unlisted = self._unlisted()
-        patience = _WAIT if timeout is None else timeout
+        patience = _WAIT if timeout is None else checked_timeout(timeout)
         try:
             found = resolve()
             if not unlisted or is_sure(found):
