@@ -119,6 +119,23 @@ def test_an_unknown_name_tells_the_nearest_of_all(catalogue: Catalogue) -> None:
     assert str(caught.value).startswith("no server has a tool called 'reed_file'. Did you mean files.read_file, ")
 
 
+def test_an_unknown_name_tells_of_servers_that_nobody_has_listed(catalogue: Catalogue) -> None:
+    """One of them may have it: it is away, switched off, or was never asked."""
+    put(catalogue, "files", "stat")
+    for number in range(7):
+        catalogue.add_server(f"away{number}")
+    with pytest.raises(UnknownName) as caught:
+        catalogue.resolve_tool("fetch")
+    assert caught.value.hint == (
+        "hub.tools() lists all that are known. Not listed so far: away0, away1, away2, away3, away4 and 2 more."
+    )
+    for number in range(7):
+        put(catalogue, f"away{number}")
+    with pytest.raises(UnknownName) as caught:
+        catalogue.resolve_tool("fetch")
+    assert caught.value.hint == "hub.tools() lists all that are known."
+
+
 def test_a_mistyped_server_is_found_before_it_has_listed(catalogue: Catalogue) -> None:
     """Most servers start on their first use."""
     catalogue.add_server("github")

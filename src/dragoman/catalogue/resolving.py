@@ -143,7 +143,10 @@ class Resolver:
         # The server is right, so its own names come first.
         near = [full_name(owner, each) for each in nearest(key, keys)]
         near = near or list(nearest(name, self._full_names(name, shelf_of)))
-        hint = f"Did you mean {_alternatives(near)}?" if near else f"hub.{what}s() lists all that there are."
+        hint = f"Did you mean {_alternatives(near)}?" if near else f"hub.{what}s() lists all that are known."
+        silent = [each for each, shelves in self._servers.items() if shelf_of(shelves).listed is None]
+        if silent and not owner:
+            hint += f" Not listed so far: {_enumeration(silent)}."
         told = printable(key, _SHOWN_CHARS)
         problem = f"it has no {what} called {told!r}" if owner else f"no server has a {what} called {told!r}"
         return UnknownName(problem, name=name, nearest=near, server=owner or None, hint=hint)
@@ -162,6 +165,12 @@ class Resolver:
 def disabled(server: str, tool: str) -> ToolDisabled:
     """Give the error that a tool is hidden."""
     return ToolDisabled(f"the tool {printable(tool, _SHOWN_CHARS)!r} is switched off", tool=tool, server=server)
+
+
+def _enumeration(names: list[str]) -> str:
+    shown = [printable(name, _SHOWN_CHARS) for name in names[:_MOST_SHOWN]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _alternatives(names: list[str]) -> str:

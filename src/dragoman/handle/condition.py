@@ -76,6 +76,8 @@ class Condition:
             hint=None if self.error is None else self.error.hint,
         )
         refusal.__cause__ = self.error
+        if self.error is not None:
+            refusal.stderr = self.error.stderr
         return refusal
 
     def _tell(self) -> None:

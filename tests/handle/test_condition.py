@@ -1,0 +1,25 @@
+"""What a server's condition tells those who want it all the same."""
+
+from __future__ import annotations
+
+from dragoman.errors import ServerExited
+from dragoman.handle.condition import Condition
+
+
+async def test_a_refusal_tells_the_last_words_of_a_server_that_ended() -> None:
+    """They are what a caller needs to mend it; nobody has to start it by hand to see them."""
+    ended = ServerExited("the server exited with status 1", server="files", stderr="No module named 'files'")
+    condition = Condition("files", "connecting", "an attempt is under way")
+    condition.become("waiting", ended.what, ended)
+    refusal = condition.refusal()
+    assert refusal.__cause__ is ended
+    assert refusal.stderr == ended.stderr
+    assert str(refusal).endswith("Its last words on stderr:\nNo module named 'files'")
+
+
+async def test_a_refusal_without_an_error_behind_it_tells_the_reason_alone() -> None:
+    """Nothing has failed: it was stopped."""
+    condition = Condition("files", "stopped", "it was stopped")
+    refusal = condition.refusal()
+    assert (refusal.__cause__, refusal.stderr) == (None, "")
+    assert str(refusal).startswith("files: it is stopped (it was stopped).")
