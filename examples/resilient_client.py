@@ -43,10 +43,11 @@ async def ask(hub: Hub, tool: str) -> None:
 
 async def until(state: str, events: AsyncIterator[Event]) -> None:
     """Wait until the server comes into a state."""
-    async for event in events:
-        if isinstance(event, ServerChanged) and (event.server, event.status.state) == ("remote", state):
-            print(f"remote is {state}")
-            return
+    async with asyncio.timeout(10):
+        async for event in events:
+            if isinstance(event, ServerChanged) and (event.server, event.status.state) == ("remote", state):
+                print(f"remote is {state}")
+                return
 
 
 async def live_through(hub: Hub, process: Process, url: str) -> Process:
