@@ -263,6 +263,24 @@ def test_forks_while_other_threads_use_hubs_find_no_lock_held() -> None:
                 thread.join()
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_fork_waits_until_the_hub_s_thread_holds_no_lock() -> None:
+    """What is locked at the fork, as a module is that is just being imported, would be so for ever in the child."""
+    lock, begun = threading.Lock(), threading.Event()
+
+    def locking(*_: object) -> None:
+        with lock:
+            begun.set()
+            time.sleep(0.3)
+
+    with hub() as blocking:
+        calling = threading.Thread(target=lambda: blocking.call_tool("s.wait", {"seconds": 0.1}, on_progress=locking))
+        calling.start()
+        begun.wait(10)
+        assert in_child(lambda: lock.acquire(timeout=0.1))
+        calling.join()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_process_of_multiprocessing_leaves_no_server(method: str) -> None:

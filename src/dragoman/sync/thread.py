@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 #: How long (seconds) closing is waited for: a hub's own bounds are tighter.
 _FAREWELL: Final = 20.0
+#: How long (seconds) a fork waits for a hub's thread to be between two steps, and holds it there.
+_PARKING: Final = 1.0
 #: How long (seconds) what is left over when the hub has closed may take to end.
 _SWEEP: Final = 2.0
 
@@ -157,6 +159,28 @@ class Keeper:
                 os.dup2(nothing, number, inheritable=False)
         os.close(nothing)
 
+    def park(self) -> Callable[[], None] | None:
+        """Hold the thread between two steps of its loop, and give what lets it go on; None if it is at something long.
+
+        A child inherits locks as they are at the fork, and one that this thread held, of an import for instance, would
+        never be free there.
+        """
+        if threading.get_ident() == self._thread.ident:
+            return None
+        parked, release = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            parked.set()
+            release.wait(_PARKING)
+
+        try:
+            self._loop.call_soon_threadsafe(hold)
+        except RuntimeError:
+            return None
+        if not parked.wait(_PARKING):
+            release.set()
+        return release.set
+
     # In the thread.
 
     def _take(self, errand: Errand[Any]) -> None:
@@ -259,6 +283,8 @@ def closed() -> UsageError:
 _keepers: Final[set[Keeper]] = set()
 #: Those of the process that this one was forked off, kept as they are: what they would do when they vanish is not ours.
 _inherited: Final[list[Keeper]] = []
+#: What each thread that forks has parked.
+_forking: Final = threading.local()
 _ending = False
 
 
@@ -287,8 +313,21 @@ def _close_at_exit() -> None:
             util.Finalize(None, _close_all, exitpriority=0)
 
 
+def _park_all() -> None:
+    """Before a fork: let hubs' threads hold no lock."""
+    _forking.releases = [keeper.park() for keeper in list(_keepers)]
+
+
+def _release_all() -> None:
+    """After a fork, in the parent."""
+    for release in _forking.__dict__.pop("releases", ()):
+        if release is not None:
+            release()
+
+
 def _begin_anew() -> None:
     """In a process that was forked off, leave to the parent what is the parent's."""
+    _forking.__dict__.clear()
     inherited = list(_keepers)
     _keepers.clear()
     _inherited.extend(inherited)
@@ -301,4 +340,4 @@ def _begin_anew() -> None:
 import_module("dragoman.transports.process")
 atexit.register(_end)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(before=_park_all, after_in_parent=_release_all, after_in_child=_begin_anew)
