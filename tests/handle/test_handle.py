@@ -239,7 +239,7 @@ async def test_a_call_to_a_connecting_server_waits_within_its_time_out() -> None
         patient = asyncio.create_task(on.call("a", message="hello"))
         with pytest.raises(RequestTimeout, match="it is connecting") as late:
             await on.call("a", timeout=0.05)
-        assert late.value.timeout == pytest.approx(0.05, abs=0.04)
+        assert 0.04 < late.value.timeout < 0.3
         assert await patient == "hello"
         assert on.attempts["a"] == 1
 
@@ -252,7 +252,7 @@ async def test_a_call_to_a_server_that_never_came_up_fails_at_once_with_the_reas
         began = time.monotonic()
         with pytest.raises(ServerNotReady, match="it is waiting") as refused:
             await on.call("a", timeout=50.0)
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 0.5
         assert refused.value.state == "waiting"
         assert 1 < (refused.value.retry_in or 0) <= 30
         assert isinstance(refused.value.__cause__, ServerExited)
@@ -302,7 +302,7 @@ async def test_an_open_breaker_refuses_calls_at_once() -> None:
         attempts = on.attempts["a"]
         began = time.monotonic()
         refusals = await asyncio.gather(*(on.call("a") for _ in range(200)), return_exceptions=True)
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 1.0
         assert {type(error) for error in refusals} == {ServerNotReady}
         assert on.attempts["a"] - attempts <= 1
 

@@ -234,7 +234,7 @@ async def test_closing_is_parallel_and_bounded() -> None:
         await on.until(lambda: all(on.handle(config.name).server is not None for config in configs), patience=20)
         began = time.monotonic()
         await on.fleet.aclose()
-        assert time.monotonic() - began < 2 * step + 0.8
+        assert time.monotonic() - began < 2 * step + 1.5
         assert {on.status(config.name).state for config in configs} == {"stopped"}
 
 
@@ -401,7 +401,7 @@ async def test_a_slow_disk_holds_up_nobody_and_the_newest_offer_stays(
 
     def slow(self: KeptCatalogues, key: str, offer: Offer) -> None:
         assert offer.tools is not None
-        time.sleep(0.2 if not written else 0.01)
+        time.sleep(0.01 if written else 0.7)
         written.append(len(offer.tools.items))
         save(self, key, offer)
 
@@ -423,7 +423,7 @@ async def test_a_slow_disk_holds_up_nobody_and_the_newest_offer_stays(
             await on.handle("local").refresh()
             await asyncio.sleep(0.01)
             longest = max(longest, time.monotonic() - began)
-        assert longest < 0.15
+        assert longest < 0.5
     assert written == sorted(written)
     assert written[-1] == 29
 
