@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from bench.cases import calls, catalogue, fleets, payloads, starts
+from bench.cases import calls, catalogue, fleets, hub, payloads, starts
 
-CASES = [*calls.CASES, *payloads.CASES, *fleets.CASES, *starts.CASES, *catalogue.CASES]
+CASES = [*calls.CASES, *payloads.CASES, *fleets.CASES, *starts.CASES, *catalogue.CASES, *hub.CASES]
