@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
+from dragoman.catalogue.catalogue import Delta
+from dragoman.catalogue.listings import Listed, Listing
 from dragoman.config.model import ServerConfig
 from dragoman.errors import ConnectionLost
 from dragoman.events import CatalogueChanged, ServerLost, ServerRecovered
@@ -243,6 +245,36 @@ async def test_a_server_with_resources_and_no_templates_is_well() -> None:
         assert "degraded" not in on.course("local")
         assert on.catalogue.known("local", "templates")
         assert [entry.key for entry in on.catalogue.all_prompts("local")] == ["greet"]
+
+
+async def test_a_listing_that_can_t_be_taken_costs_that_listing_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault of ours is logged once, the server stays, and what can be taken is."""
+
+    def two() -> Peer:
+        peer = offering("one", capabilities={"tools": {}, "prompts": {}})
+        peer.answers["prompts/list"] = always({"prompts": [{"name": "greet"}]})
+        return peer
+
+    async with stage(LOCAL, peers={"local": two}) as on:
+        update = on.catalogue.update
+
+        def failing(server: str, what: Listing, listing: Listed, *, stale: bool = False) -> Delta:
+            if what == "tools":
+                raise ValueError("a fault")
+            return update(server, what, listing, stale=stale)
+
+        monkeypatch.setattr(on.catalogue, "update", failing)
+        status = await on.until_state("local", "degraded")
+        assert "ValueError: a fault" in status.reason
+        await on.until(lambda: listings(only(on)) >= 3)
+        assert on.catalogue.known("local", "prompts")
+        assert await on.call("local", "one") == "answered"
+        monkeypatch.undo()
+        await on.until_state("local", "ready")
+        assert on.attempts["local"] == 1
+    assert len([record for record in caplog.records if record.exc_info]) == 1
 
 
 async def test_a_server_that_dies_while_it_is_listed_is_lost() -> None:

@@ -123,6 +123,32 @@ async def test_a_server_that_wants_a_new_login_is_no_more_ready() -> None:
         assert on.attempts["a"] - attempts <= 1
 
 
+async def test_a_server_that_is_asked_too_much_is_there() -> None:
+    """429 is an answer; nobody is lost for being busy."""
+
+    async def too_many(visit: Visit) -> None:
+        await visit.answer(status="429 Too Many Requests", kind=None)
+
+    limited = listing_http()
+    async with serving(limited) as server, stage(http("a", server.url, health_interval=0.02)) as on:
+        await on.until_listed("a")
+        server.script = too_many
+        asked = methods(server, "server/discover")
+        await server.until(lambda: methods(server, "server/discover") >= asked + 4)
+        assert (on.status("a").state, on.attempts["a"]) == ("ready", 1)
+
+
+async def test_a_connection_that_somebody_else_closed_is_replaced() -> None:
+    """Whoever holds the server may close it; that is a loss, not idleness."""
+    async with stage(stdio("a", health_interval=0.01)) as on:
+        await on.until_listed("a")
+        connected = on.handle("a").server
+        assert connected is not None
+        await connected.aclose()
+        await on.until(lambda: on.events(ServerRecovered, "a"))
+        assert on.events(ServerLost, "a")[0].reason == "the connection was closed"
+
+
 async def test_a_quiet_server_is_asked_and_a_busy_one_is_not() -> None:
     """The interval counts from the last answer, whoever got it."""
     async with serving(listing_http()) as server, stage(http("a", server.url, health_interval=0.15)) as on:

@@ -131,9 +131,15 @@ class Lister:
                 return True
             self._handle.suspect()
             return False
+        try:
+            self._keeper.listed(self._handle, what, page)
+        except Exception as bug:
+            if what not in self._failed:
+                log.exception("%s: its %s could not be taken", self._handle.name, what)
+            self._failed[what] = ProtocolError(f"they could not be taken ({type(bug).__name__}: {bug})")
+            return True
         self._failed.pop(what, None)
         self._fetched.add(what)
-        self._keeper.listed(self._handle, what, page)
         return True
 
     async def _page(self, what: Listing) -> Page[Any]:

@@ -11,7 +11,15 @@ import contextlib
 from asyncio import Task
 from typing import Final
 
-from dragoman.errors import ConnectionLost, DragomanError, LoginRequired, OutcomeUnknown, RequestTimeout, ServerError
+from dragoman.errors import (
+    ConnectionLost,
+    DragomanError,
+    LoginRequired,
+    OutcomeUnknown,
+    RateLimited,
+    RequestTimeout,
+    ServerError,
+)
 from dragoman.handle.keeper import Keeper, Supervised
 from dragoman.handle.lister import Lister
 from dragoman.server.server import Server
@@ -151,13 +159,14 @@ class Tending:
         error: DragomanError | None = None
         try:
             await self._server.ping(timeout=min(_PATIENCE, config.timeout))
-        except ServerError:
+        except (RateLimited, ServerError):
             pass  # whoever refuses to answer is there
         except DragomanError as failure:
             error = failure
         self._next_question = self._loop.time() + min(_PAUSE, config.timeout)
         if not self._server.is_connected:
-            return await ended or error  # it tells more than the question that was lost with it
+            await ended  # it tells more than the question that was lost with it
+            return None
         if error is not None and self._handle.answered == before:
             return self._judge(error)
         self._seen()
