@@ -121,6 +121,8 @@ async def test_groups_are_those_of_the_new_configuration(peers: dict[str, Peer])
         await hub.reload(HubConfig(servers=(b, c), groups={"h": Group(servers=("c", "b"))}))
         await hub.wait_ready()
         assert (await hub.call_tool("h.who")).text == "c"
+        await hub.stop_server("c")
+        assert (await hub.call_tool("h.who")).text == "b"
         with pytest.raises(UnknownName):
             await hub.call_tool("g.who")
 
@@ -200,6 +202,19 @@ async def test_servers_come_and_go_under_callers(peers: dict[str, Peer]) -> None
         assert failures == []
         assert done > 100
         assert {name: each.in_flight for name, each in hub.status().items()} == {"a": 0, "b": 0, "c": 0}
+
+
+async def test_a_reload_ends_though_whoever_asked_for_it_gave_up() -> None:
+    """The server in the place of the one that is leaving is started all the same."""
+    async with hub_of(a_process("one", "stubborn")) as hub:
+        await hub.wait_ready()
+        other = structs.replace(hub.config, servers=(a_process("one"),))
+        reloading = asyncio.create_task(hub.reload(other))
+        await until(lambda: hub.config is other)
+        reloading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reloading
+        assert (await hub.call_tool("one.echo", {"message": "hi"}, timeout=10)).text == "hi"
 
 
 async def test_closing_during_a_reload_leaves_nothing() -> None:
