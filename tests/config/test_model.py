@@ -206,6 +206,12 @@ def test_a_wrong_entry_is_told_with_its_place() -> None:
     assert refusal(command="server", env={"A": "b", "PORT": 8080}).what == "env: expected str, got int under 'PORT'"
 
 
+def test_a_choice_is_refused_with_the_choices() -> None:
+    """Whoever mistypes one learns what there is."""
+    assert refusal(command="x", start="lazy").what == "start: must be one of eager, on_use, not 'lazy'"
+    assert refusal(command="x", era="new").what == "era: must be one of handshake, stateless, not 'new'"
+
+
 def test_a_refusal_names_the_server() -> None:
     """Among fifty servers, the one with the mistake is named."""
     assert str(refusal(name="files", command="server", timeout=-1)).startswith("files: timeout: ")

@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final, Literal, NoReturn, TypeAlias, cast
+from typing import Any, Final, Literal, NoReturn, TypeAlias, cast, get_args
 from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import Struct, ValidationError, convert, field, structs
@@ -124,7 +124,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
                 # Checked, and copied: what the caller does to a dict or list of theirs later changes nothing here.
                 settle(self, spec.name, convert(value, spec.type))
             except ValidationError as error:
-                self._fail(spec.name, _told(error, value))
+                self._fail(spec.name, _told(error, value, spec.type))
         if self.command is not None and self.url is not None:
             self._fail("command", "stands beside url; a server has one of the two")
         settle(self, "transport", self._settled_transport())
@@ -225,17 +225,22 @@ def _fields() -> tuple[structs.FieldInfo, ...]:
     return structs.fields(ServerConfig)
 
 
-def _told(error: ValidationError, value: object) -> str:
+def _told(error: ValidationError, value: object, kind: object) -> str:
     """Give msgspec's complaint in our words. It names types and places, never values."""
     problem, _, place = str(error).partition(" - at ")
     if "enum" in problem:
-        return f"{value!r} is none of the values that it can have"
+        return f"must be one of {', '.join(_choices(kind))}, not {value!r}"
     if isinstance(value, Mapping):
         names = [name for name, held in cast("Mapping[object, object]", value).items() if not isinstance(held, str)]
         place = f" under {names[0]!r}" if names and isinstance(names[0], str) else " as a name"
     elif place:
         place = f" in place {place.strip('`$[]')}"
     return f"{problem[0].lower()}{problem[1:]}{place}".replace("`", "")
+
+
+def _choices(kind: object) -> list[str]:
+    """Give the texts that a `Literal` admits, also beside None."""
+    return [kind] if isinstance(kind, str) else [each for part in get_args(kind) for each in _choices(part)]
 
 
 #: What `connect` takes: a configuration, a URL, a command line, or a list of arguments.
