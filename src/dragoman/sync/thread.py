@@ -87,7 +87,14 @@ class Keeper:
 
     def do(self, work: Callable[[Hub], Coroutine[Any, Any, T]]) -> T:
         """Do some work with the hub in its thread, and wait for it. An interrupt here gives the work up."""
-        return self.wait(self.begin(work))
+        errand = Errand(work)
+        try:
+            self._send(errand)
+            errand.wait()
+        except BaseException:
+            self.give_up(errand)
+            raise
+        return errand.take()
 
     def begin(self, work: Callable[[Hub], Coroutine[Any, Any, T]]) -> Errand[T]:
         """Begin some work with the hub in its thread, in the context of this one.
@@ -95,8 +102,12 @@ class Keeper:
         Raises:
             UsageError: the hub is closed, or this is its own thread, which would wait for itself.
         """
-        self.refuse_own_thread()
         errand = Errand(work)
+        self._send(errand)
+        return errand
+
+    def _send(self, errand: Errand[Any]) -> None:
+        self.refuse_own_thread()
         self._errands.add(errand)
         try:
             self._loop.call_soon_threadsafe(self._take, errand)
@@ -105,7 +116,6 @@ class Keeper:
             raise closed() from None
         if self._ended:  # it may have ended just before the errand could be seen among the others
             errand.fail(closed())
-        return errand
 
     def wait(self, errand: Errand[T]) -> T:
         """Wait for work that was begun, and give what comes of it."""
@@ -142,22 +152,6 @@ class Keeper:
         self.let_go()
         if self.is_ours and self._thread.ident is not None:
             self._thread.join(timeout)
-
-    def leave_to_parent(self) -> None:
-        """In a process that was forked off, let go of what was inherited: pipes and sockets stay the parent's alone.
-
-        A server sees its input end when the last copy is closed, so ours go now. Their numbers stay taken, by something
-        harmless, or objects that still know them would one day close somebody else's file.
-        """
-        selector = getattr(self._loop, "_selector", None)
-        if selector is None:  # a loop of another make: the copies stay until this process ends
-            return
-        numbers = [*selector.get_map(), *([selector.fileno()] if hasattr(selector, "fileno") else [])]
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for number in numbers:
-            with contextlib.suppress(OSError):
-                os.dup2(nothing, number, inheritable=False)
-        os.close(nothing)
 
     def park(self) -> Callable[[], None] | None:
         """Hold the thread between two steps of its loop, and give what lets it go on; None if it is at something long.
@@ -328,11 +322,8 @@ def _release_all() -> None:
 def _begin_anew() -> None:
     """In a process that was forked off, leave to the parent what is the parent's."""
     _forking.__dict__.clear()
-    inherited = list(_keepers)
+    _inherited.extend(_keepers)
     _keepers.clear()
-    _inherited.extend(inherited)
-    for keeper in inherited:
-        keeper.leave_to_parent()
 
 
 # What is registered last runs first. This module registers to clear away servers that nobody closes; if it came
