@@ -200,6 +200,29 @@ async def test_a_removal_ends_though_whoever_asked_for_it_gave_up() -> None:
             await removing
 
 
+async def test_a_restart_ends_though_whoever_asked_for_it_gave_up() -> None:
+    """Else the server would stay stopped."""
+    async with Hub([a_process("one", "stubborn")]) as hub:
+        await hub.wait_ready()
+        restarting = asyncio.create_task(hub.restart_server("one"))
+        await until(lambda: hub.status()["one"].state == "stopped")
+        restarting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await restarting
+        await until(lambda: hub.status()["one"].state == "ready")
+
+
+async def test_a_server_that_is_taken_out_while_it_is_restarted_stays_out() -> None:
+    """No process is started that nobody knows of."""
+    async with Hub([a_process("one", "stubborn")]) as hub:
+        await hub.wait_ready()
+        restarting = asyncio.create_task(hub.restart_server("one"))
+        await until(lambda: hub.status()["one"].state == "stopped")
+        await hub.remove_server("one")
+        await restarting
+        assert hub.status() == {}
+
+
 async def test_a_server_is_stopped_started_and_restarted(peers: dict[str, Peer]) -> None:
     """A stopped one refuses calls at once, a started one answers, a restarted one has connected anew."""
     async with hub_of(a_peer("one", {"hello": says("hi")})) as hub:

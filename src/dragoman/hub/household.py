@@ -268,17 +268,18 @@ class Household:
             UnknownName: there is none of that name.
             ConfigError: a group needs it.
         """
-        await self._turn(self._remove(name))
+        await self._done(self._remove(name))
 
     async def _remove(self, name: str) -> None:
-        self._handle(name)
-        for group, members in self._groups.items():
-            if name in members.servers:
-                raise ConfigError(f"the group {group!r} needs it", server=name, hint="Change the group first.")
-        left = tuple(config for config in self._config.servers if config.name != name)
-        self._config = structs.replace(self._config, servers=left)
-        self._added.pop(name, None)
-        await self._fleet.dismiss(name)
+        async with self._turning:
+            self._handle(name)
+            for group, members in self._groups.items():
+                if name in members.servers:
+                    raise ConfigError(f"the group {group!r} needs it", server=name, hint="Change the group first.")
+            left = tuple(config for config in self._config.servers if config.name != name)
+            self._config = structs.replace(self._config, servers=left)
+            self._added.pop(name, None)
+            await self._fleet.dismiss(name)
 
     async def stop_server(self, name: str) -> None:
         """Close a server and leave it so until `start_server`; calls to it fail at once.
@@ -286,7 +287,7 @@ class Household:
         Raises:
             UnknownName: there is none of that name.
         """
-        await self._turn(self._stop(name, start=False))
+        await self._done(self._stop(name, start=False))
 
     async def start_server(self, name: str) -> None:
         """Start a server that was stopped, or try one that failed or waits at once.
@@ -304,16 +305,17 @@ class Household:
         Raises:
             UnknownName: there is none of that name.
         """
-        await self._turn(self._stop(name, start=True))
+        await self._done(self._stop(name, start=True))
 
     async def _stop(self, name: str, *, start: bool) -> None:
         handle = self._handle(name)
-        if start:
-            await handle.stop("it is being restarted")
+        if not start:
+            await handle.stop()
+            return
+        await handle.stop("it is being restarted")
+        if self._fleet.handles.get(name) is handle:  # it may have been taken out meanwhile
             handle.start()
             handle.wake()
-        else:
-            await handle.stop()
 
     async def reload(self, config: HubConfig | None = None) -> Turnover:
         """Read the configuration again, and change only what is another now; calls to other servers go on undisturbed.
@@ -325,39 +327,35 @@ class Household:
             ConfigError: it is wrong; everything stays as it was.
             UsageError: the hub was not opened from a file.
         """
-        return await self._turn(self._reload(config))
+        return await self._done(self._reload(config))
 
     async def _reload(self, config: HubConfig | None) -> Turnover:
-        fleet = self._fleet
-        if config is None:
-            if self._source is None:
-                raise UsageError("this hub was not opened from a file", hint="Give reload() the new configuration.")
-            config = await asyncio.to_thread(self._source)
-            config = _with_others(config, self._added)
-        self._added = {each.name: each for each in config.servers if each.name in self._added}
-        # All of this before anything is waited for: calls meet one configuration or the other, and no mixture.
-        self._config, self._groups, self._checks_arguments = config, config.groups, config.check_arguments
-        self._catalogue.set_groups({name: group.servers for name, group in config.groups.items()})
-        turnover = await fleet.turn_to(config)
+        async with self._turning:
+            fleet = self._fleet
+            if config is None:
+                if self._source is None:
+                    raise UsageError("this hub was not opened from a file", hint="Give reload() the new configuration.")
+                config = _with_others(await asyncio.to_thread(self._source), self._added)
+            self._added = {each.name: each for each in config.servers if each.name in self._added}
+            # All of this before anything is waited for: calls meet one configuration or the other, and no mixture.
+            self._config, self._groups, self._checks_arguments = config, config.groups, config.check_arguments
+            self._catalogue.set_groups({name: group.servers for name, group in config.groups.items()})
+            turnover = await fleet.turn_to(config)
         if self._bus.active:
             told = (turnover.added, turnover.removed, turnover.changed)
             self._bus.publish(ConfigReloaded(at=self._now(), added=told[0], removed=told[1], changed=told[2]))
         return turnover
 
-    async def _turn(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do what changes the servers: one such thing after the other, and to its end if whoever wants it gives up."""
+    async def _done(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do what changes the servers, to its end even if whoever wants it gives up."""
         try:
-            task = self._own_loop.create_task(self._in_turn(work), name="dragoman changes its servers")
+            task = self._own_loop.create_task(work, name="dragoman changes its servers")
         except UsageError:
             work.close()
             raise
         self._turns.add(task)
         task.add_done_callback(self._turned)
         return await asyncio.shield(task)
-
-    async def _in_turn(self, work: Coroutine[Any, Any, T]) -> T:
-        async with self._turning:
-            return await work
 
     def _turned(self, task: Task[Any]) -> None:
         self._turns.discard(task)
