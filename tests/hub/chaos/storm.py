@@ -25,6 +25,7 @@ from msgspec import structs
 from dragoman import Hub, ServerConfig
 from dragoman.config.supervision import Restart, Retry
 from dragoman.errors import DragomanError
+from dragoman.hub.outcomes import ToolCall
 
 SERVER: Final = Path(__file__).with_name("server.py")
 KINDS: Final = (("stdio", "stateless"), ("stdio", "handshake"), ("http", "stateless"), ("http", "handshake"))
@@ -215,7 +216,7 @@ class Storm:
 
     async def _freeze(self, name: str, chance: float) -> None:
         if self.servers.signal(name, signal.SIGSTOP):
-            await asyncio.sleep(chance * 1.5)
+            await asyncio.sleep(chance * 3)
             self.servers.signal(name, signal.SIGCONT)
 
     async def _reset(self, name: str, chance: float) -> None:
@@ -254,7 +255,7 @@ class Storm:
     async def _call_once(self, chance: random.Random, message: str) -> None:
         name, timeout = chance.choice(self.names), chance.choice((0.1, 0.5, 2.0))
         arguments: dict[str, object] = {"message": message, "delay": chance.choice((0, 0, 0.005, 0.05))}
-        way = chance.choice((self._plain, self._plain, self._face, self._raw))
+        way = chance.choice((self._plain, self._face, self._raw, self._many, self._listed))
         gives_up = chance.random() < 0.05
         patience = chance.uniform(0, 0.02) if gives_up else timeout
         loop = asyncio.get_running_loop()
@@ -281,3 +282,18 @@ class Storm:
     async def _raw(self, name: str, arguments: dict[str, object], timeout: float) -> str:
         told = await self.hub.call_raw(f"{name}.echo", msgjson.encode(arguments), timeout=timeout)
         return msgjson.decode(told)["content"][0]["text"]
+
+    async def _many(self, name: str, arguments: dict[str, object], timeout: float) -> str:
+        """Call it as one of a batch; what becomes of the others is theirs."""
+        batch = [ToolCall(f"{each}.echo", arguments, timeout) for each in (self.names[0], name, self.names[-1])]
+        outcomes = await self.hub.call_many(batch)
+        told = [outcome.result.text for outcome in outcomes if outcome.result is not None]
+        if wrong := [text for text in told if not text.endswith(f" {arguments['message']}")]:
+            self.tally.wrong.append(f"{arguments['message']}: {wrong}")
+        return outcomes[1].unwrap().text
+
+    async def _listed(self, name: str, arguments: dict[str, object], timeout: float) -> str:
+        """Call none, but ask for all tools; they may be as old as they like, but not late."""
+        tools = await self.hub.tools(wait=timeout)
+        odd = [tool.full_name for tool in tools if tool.full_name != f"{tool.server}.echo"]
+        return f"{name} {arguments['message']}" if not odd else str(odd)
