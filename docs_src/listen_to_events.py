@@ -13,7 +13,7 @@ CLOCK = ServerConfig(name="clock", command="python", args=("-m", "dragoman.sampl
 
 async def follow(hub: Hub) -> None:
     """Print how calls end, until the hub is closed."""
-    async for event in hub.events(CallFinished, CallFailed):
+    async for event in hub.events(CallFinished, CallFailed, EventsDropped):
         match event:
             case CallFinished(server=server, name=name, is_error=False):
                 print(f"stream: {server}.{name} was answered")

@@ -91,15 +91,26 @@ async def test_a_waiting_reader_is_woken(bus: Bus) -> None:
 
 async def test_a_slow_reader_loses_the_oldest_and_is_told_how_many(bus: Bus) -> None:
     """The next thing that it gets is the number; the newest events are there."""
-    stream = bus.events(ServerAdded, limit=3)
+    stream = bus.events(ServerAdded, EventsDropped, limit=3)
     for number in range(10):
         bus.publish(added(number))
     first = await anext(stream)
     assert isinstance(first, EventsDropped)
-    assert first.count == 7
+    assert first.count == stream.dropped == 7
     assert [(await anext(stream)).at for _ in range(3)] == [7, 8, 9]
     bus.publish(added(10))
     assert (await anext(stream)).at == 10
+
+
+async def test_a_reader_of_some_kinds_gets_these_only(bus: Bus, caplog: pytest.LogCaptureFixture) -> None:
+    """What it was too slow for is counted, and told in the log, once."""
+    stream = bus.events(ServerAdded, limit=3)
+    for _ in range(2):
+        for number in range(10):
+            bus.publish(added(number))
+        assert [(await anext(stream)).at for _ in range(3)] == [7, 8, 9]
+    assert stream.dropped == 14
+    assert len([line for line in caplog.messages if "too slowly" in line]) == 1
 
 
 @given(st.lists(st.integers(min_value=0, max_value=9)), st.integers(min_value=1, max_value=4))

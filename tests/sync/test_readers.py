@@ -98,7 +98,7 @@ def test_threads_that_share_a_reader_get_each_event_once() -> None:
 
 def test_a_slow_reader_learns_how_many_events_it_missed() -> None:
     """`limit` bounds what waits, as for an asynchronous reader."""
-    with hub() as blocking, blocking.events(CallFinished, limit=2) as events:
+    with hub() as blocking, blocking.events(CallFinished, EventsDropped, limit=2) as events:
         for _ in range(5):
             blocking.call_tool("s.echo", {"message": "x"})
         first = events.get(5)

@@ -8,6 +8,7 @@ events only, neither the hub nor its servers.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -23,6 +24,8 @@ __all__ = ["Bus", "Stream", "Subscription"]
 
 LIMIT: Final = 1024
 """Events that wait for one listener, unless it wants another bound."""
+
+log: Final = logging.getLogger("dragoman")
 
 E = TypeVar("E", bound=Event)
 H = TypeVar("H", bound=Callable[..., object])
@@ -75,8 +78,8 @@ class Subscription:
 class Stream(Subscription, Generic[E]):
     """Events to iterate over: ``async for event in hub.events(): …``.
 
-    It ends when the bus is closed. If its reader falls behind, the oldest events are dropped, and the next that it gets
-    is an `EventsDropped` with their number. A stream that nobody refers to any more leaves the bus by itself. It is
+    It ends when the bus is closed. If its reader falls behind, the oldest events are dropped: `dropped` counts them, the
+    log tells it once, and a stream of all kinds, or of `EventsDropped` too, gets one of these next. A stream that nobody refers to any more leaves the bus by itself. It is
     for one reading task, and for the thread of the hub's loop.
     """
 
@@ -86,15 +89,19 @@ class Stream(Subscription, Generic[E]):
         super().__init__(bus, queue)
         self._queue = queue
 
+    @property
+    def dropped(self) -> int:
+        """How many events its reader was too slow for, so far."""
+        return self._queue.lost + self._queue.dropped
+
     def __aiter__(self) -> Stream[E]:
         return self
 
-    async def __anext__(self) -> E | EventsDropped:
+    async def __anext__(self) -> E:
         queue = self._queue
         while True:
-            if queue.dropped:
-                count, queue.dropped = queue.dropped, 0
-                return EventsDropped(at=time.time(), count=count)
+            if queue.dropped and (gap := queue.gap()) is not None:
+                return cast("E", gap)
             if queue.events:
                 return cast("E", queue.events.popleft())
             if queue.closed:
@@ -167,7 +174,7 @@ class Bus:
         Raises:
             UsageError: ``limit`` is less than 1.
         """
-        queue = _Queue(_checked(limit))
+        queue = _Queue(_checked(limit), tells_gaps=not kinds or issubclass(EventsDropped, kinds))
         self._add(queue, kinds)
         return Stream(self, queue)
 
@@ -265,9 +272,11 @@ class Bus:
 class _Queue:
     """The events that wait for the reader of a stream."""
 
-    __slots__ = ("closed", "dropped", "events", "limit", "waiter")
+    __slots__ = ("closed", "dropped", "events", "limit", "lost", "tells_gaps", "waiter")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, tells_gaps: bool) -> None:
+        self.tells_gaps = tells_gaps
+        self.lost = 0
         self.events: deque[Event] = deque(maxlen=limit)
         self.limit = limit
         self.dropped = 0
@@ -281,6 +290,14 @@ class _Queue:
         events.append(event)
         if self.waiter is not None:
             self.wake()
+
+    def gap(self) -> EventsDropped | None:
+        """Take note of a gap that the reader comes to; give the event that tells of it, if the reader wants one."""
+        if not self.lost:
+            log.warning("a stream of events was read too slowly: its oldest %d were dropped", self.dropped)
+        count, self.dropped = self.dropped, 0
+        self.lost += count
+        return EventsDropped(at=time.time(), count=count) if self.tells_gaps else None
 
     def wake(self) -> None:
         waiter, self.waiter = self.waiter, None

@@ -314,7 +314,7 @@ class Hub(Household):
     def events(self, *kinds: type[Any], limit: int = LIMIT) -> Stream[Any]:
         """Give a stream of events of these kinds, or all: ``async for event in hub.events(CallFinished): …``.
 
-        At most ``limit`` wait for a slow reader; more push out the oldest, and an `EventsDropped` tells how many.
+        At most ``limit`` wait for a slow reader; more push out the oldest, and `Stream.dropped` counts them.
         """
         return self._bus.events(*kinds, limit=limit)
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar, overload
 from dragoman.catalogue.entries import PromptEntry, ResourceEntry, TemplateEntry, ToolEntry
 from dragoman.config.hub import HubConfig
 from dragoman.config.model import Target
-from dragoman.events import Event, EventsDropped, Instrument
+from dragoman.events import Event, Instrument
 from dragoman.hub.bus import LIMIT
 from dragoman.hub.finding import Found
 from dragoman.hub.fleet import Turnover
@@ -285,7 +285,7 @@ class Hub(Beginning):
     @overload
     def events(self, *, limit: int = LIMIT) -> Reader[Event]: ...
     @overload
-    def events(self, kind: type[E], /, *kinds: type[E], limit: int = LIMIT) -> Reader[E | EventsDropped]: ...
+    def events(self, kind: type[E], /, *kinds: type[E], limit: int = LIMIT) -> Reader[E]: ...
     def events(self, *kinds: type[Any], limit: int = LIMIT) -> Reader[Any]:
         """Give events of these kinds, or all: ``for event in hub.events(CallFinished): …``.
 
