@@ -78,9 +78,10 @@ class Subscription:
 class Stream(Subscription, Generic[E]):
     """Events to iterate over: ``async for event in hub.events(): …``.
 
-    It ends when the bus is closed. If its reader falls behind, the oldest events are dropped: `dropped` counts them, the
-    log tells it once, and a stream of all kinds, or of `EventsDropped` too, gets one of these next. A stream that nobody refers to any more leaves the bus by itself. It is
-    for one reading task, and for the thread of the hub's loop.
+    It ends when the bus is closed. If its reader falls behind, the oldest events are dropped: `dropped` counts them,
+    the log tells it once, and a stream of all kinds, or of `EventsDropped` too, gets one of these next. A stream that
+    nobody refers to any more leaves the bus by itself. It is for one reading task, and for the thread of the hub's
+    loop.
     """
 
     __slots__ = ("_queue",)
