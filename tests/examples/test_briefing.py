@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_a_wrong_setting_is_told_before_anything_starts(tmp_path: Path) -> None:
     assert "int" in told
 
 
-async def test_a_change_of_the_followed_note_makes_a_new_briefing(tmp_path: Path) -> None:
+def test_a_change_of_the_followed_note_makes_a_new_briefing(tmp_path: Path) -> None:
     """Somebody else changes it, over a connection of their own."""
     file = tmp_path / "today.md"
     with started(tmp_path, "-m", "dragoman.samples.notes", "--http", "0") as office:
@@ -74,11 +75,16 @@ async def test_a_change_of_the_followed_note_makes_a_new_briefing(tmp_path: Path
         with started(tmp_path, *words, more={"BRIEFING_OFFICE": url}) as briefing:
             line_with(briefing, "briefing 1 is in")
             assert "- office: These notes live in memory" in file.read_text()
-            async with connect(url) as notes:
-                await notes.call_tool("add_note", {"title": "welcome", "text": "Meeting at ten.", "tags": ["hello"]})
+            asyncio.run(leave_note(url, "Meeting at ten."))
             line_with(briefing, "briefing 2 is in")
             assert briefing.wait(10) == 0
     assert "- office: Meeting at ten." in file.read_text()
+
+
+async def leave_note(url: str, text: str) -> None:
+    """Change the note that the briefing follows."""
+    async with connect(url) as notes:
+        await notes.call_tool("add_note", {"title": "welcome", "text": text, "tags": ["hello"]})
 
 
 def test_a_note_that_nobody_can_tell_of_ends_the_following(tmp_path: Path) -> None:
