@@ -15,7 +15,8 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.config.hub import HubConfig
-from dragoman.config.loading import Ask, home_folder, load
+from dragoman.config.loading import Ask, home_folder, load, read_bytes
+from dragoman.errors import ConfigError
 
 __all__ = ["Found", "discover"]
 
@@ -146,8 +147,8 @@ def _is_file(path: Path) -> bool:
 def _has(path: Path, section: tuple[str, ...]) -> bool:
     """Whether a file has servers in one of its parts; what can't be read has none, and reading it tells why."""
     try:
-        held: Any = msgspec.json.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError):
+        held: Any = msgspec.json.decode(read_bytes(path))
+    except (ConfigError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     for key in (*section, "mcpServers"):
         if not isinstance(held, dict) or key not in held:

@@ -43,7 +43,7 @@ class HubConfig(Struct, frozen=True, kw_only=True):
     - ``keep_catalogue``: whether what servers list is kept on disk, in the user's cache folder, for the next start.
     - ``check_arguments``: whether arguments are held against a tool's input schema before they are sent.
     - ``sources``: the files that all this was read from.
-    - ``extra``: members of the file that Dragoman does not know.
+    - ``extra``: members of the file that Dragoman does not know; its text shows their names only.
 
     Raises:
         ConfigError: two servers have one name, or a group names a server that is not there.
@@ -55,6 +55,15 @@ class HubConfig(Struct, frozen=True, kw_only=True):
     check_arguments: bool = True
     sources: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __repr__(self) -> str:
+        extra = dict.fromkeys(self.extra, "***")
+        return (
+            f"HubConfig(servers={self.servers!r}, groups={self.groups!r}, keep_catalogue={self.keep_catalogue}, "
+            f"check_arguments={self.check_arguments}, sources={self.sources!r}, extra={extra!r})"
+        )
+
+    __str__ = __repr__
 
     def __post_init__(self) -> None:
         names: set[str] = set()

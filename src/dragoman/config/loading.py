@@ -62,7 +62,7 @@ def load(
     variables = os.environ if environment is None else environment
     file = _found(variables) if path is None else Path(path).expanduser()
     name = str(file)
-    root = parse_document(decoded(_read(file), name), name)
+    root = parse_document(decoded(read_bytes(file), name), name)
     for key in section:
         root = root.members.get(key, Node({}, root.line))
     sources = [name]
@@ -148,10 +148,21 @@ def _found(environment: Mapping[str, str]) -> Path:
                 f"{names} stand side by side", file=str(folder), hint="Keep one, or name the one to read."
             )
         if present:
-            return present[0]
+            return _own(present[0])
     where = ", ".join(map(str, searched))
     names = ", ".join(FILE_NAMES)
     raise ConfigError(f"no configuration was found: none of {names} in {where}", hint="Write one, or name a file.")
+
+
+def _own(file: Path) -> Path:
+    """Give a file that was found, not named, if nobody else wrote it: its servers would run with this user's rights."""
+    if hasattr(os, "geteuid"):
+        owners = {file.lstat().st_uid, file.stat().st_uid}
+        if owners - {os.geteuid(), 0}:
+            raise ConfigError(
+                "belongs to another user", file=str(file), hint="Name the file if you trust whoever wrote it."
+            )
+    return file
 
 
 def _project_folders(start: Path) -> Iterator[Path]:
@@ -161,21 +172,39 @@ def _project_folders(start: Path) -> Iterator[Path]:
     yield from folders[: root + 1]
 
 
-def _read(file: Path) -> bytes:
-    """Give what a file holds. Pipes and devices are refused before they are opened: they could hold up everything."""
+def read_bytes(file: Path) -> bytes:
+    """Give what a file holds, or one byte more than it may hold. Pipes and devices could hold up everything.
+
+    Raises:
+        ConfigError: it is not there, is no file, or can't be read.
+    """
     try:
         kind = file.stat()
         if stat.S_ISDIR(kind.st_mode):
             raise ConfigError("is a directory", file=str(file), hint="Name the file in it.")
         if not stat.S_ISREG(kind.st_mode):
             raise ConfigError("is no regular file", file=str(file), hint="Name a file.")
-        with file.open("rb") as opened:
-            return opened.read(MAX_FILE_BYTES + 1)
+        # Some files of the system call themselves regular and wait for more; others can be exchanged just now.
+        with open(file, "rb", buffering=0, opener=_open_without_waiting) as opened:
+            return _all_of(opened.fileno())
     except FileNotFoundError:
         raise ConfigError("there is no such file", file=str(file), hint="Check its path.") from None
     except (OSError, ValueError) as error:
         told = error.strerror if isinstance(error, OSError) and error.strerror else "the path is not usable"
         raise ConfigError(f"can't be read ({told})", file=str(file), hint="Check its path and its rights.") from None
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _all_of(descriptor: int) -> bytes:
+    parts: list[bytes] = []
+    left = MAX_FILE_BYTES + 1
+    while left and (part := os.read(descriptor, left)):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def _workspace(file: Path, environment: Mapping[str, str]) -> Path:
@@ -229,7 +258,7 @@ def _env_files(folder: Path, environment: Mapping[str, str], sources: list[str])
         home = path.startswith("~/")
         file = home_folder(environment) / begins.lstrip("/") if home else folder / path
         try:
-            held = parse_dotenv(decoded(_read(file), str(file)))
+            held = parse_dotenv(decoded(read_bytes(file), str(file)))
         except ConfigError as error:
             line = "" if error.line is None else f", line {error.line}"
             raise LookupFailed(f"the file {file}{line}: {error.what}", error.hint) from None

@@ -73,6 +73,11 @@ class Converter:
             self.fail(error.what, node, error.hint)
             return None
 
+    @property
+    def lost(self) -> bool:
+        """Whether so much is wrong already that more is not told."""
+        return self._problems.many
+
     def convert(self, node: Node, kind: Kind) -> Any:  # noqa: ANN401 - as the setting wants it
         """Give a value as a setting wants it, or UNSET when it is wrong or says nothing."""
         if isinstance(kind, inspect.UnionType):

@@ -29,6 +29,7 @@ _OWN: Final = {
     "keepcatalogue": "keep_catalogue",
 }
 _REACHED_BY: Final = frozenset({"command", "url"})
+_MOST_SHOWN: Final = 20
 _INPUT_TYPES: Final = ("promptString", "pickString", "command")
 
 
@@ -146,7 +147,7 @@ class _Reading:
                 continue
             elif squash in _OWN and not (self._dialect.settings and squash != "inputs"):
                 self._own[_OWN[squash]] = node
-            elif not self._dialect.settings and (right := _meant(written)):
+            elif not (self._dialect.settings or self._problems.many) and (right := _meant(written)):
                 self._fail("is no part of a configuration", node, f"Did you mean {right!r}?")
             else:
                 self._extra[written] = node.plain()
@@ -290,9 +291,15 @@ class _Reading:
     def _check_members(self, servers: Node, names: set[str]) -> None:
         for item in servers.items:
             if item.text not in names:
-                right = near(item.text, names)
-                hint = f"Did you mean {right!r}?" if right else f"The servers are {', '.join(sorted(names))}."
+                right = None if self._problems.many else near(item.text, names)
+                hint = f"Did you mean {right!r}?" if right else _known(names)
                 self._fail("names a server that is not there", item, hint)
+
+
+def _known(names: set[str]) -> str:
+    shown = ", ".join(sorted(names)[:_MOST_SHOWN])
+    more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+    return f"The servers are {shown}{more}."
 
 
 def _root_of(written: str) -> str | None:

@@ -16,7 +16,8 @@ _MOST_LINES: Final = 200
 _LINE: Final = re.compile(r"(?:export[ \t]+)?(?P<name>[^\s=#'\"]+)[ \t]*=[ \t]*(?P<value>.*)")
 _SINGLE: Final = re.compile(r"'(?P<held>[^']*)'[ \t]*(?:#.*)?")
 _DOUBLE: Final = re.compile(r'"(?P<held>(?:[^"\\]++|\\.)*+)"[ \t]*(?:#.*)?', re.DOTALL)
-_COMMENT: Final = re.compile(r"(?:^|[ \t]+)#.*")
+_INSIDE: Final = re.compile(r'(?:[^"\\]++|\\.)*+')
+_COMMENT: Final = re.compile(r"(?:^|(?<=[ \t]))#.*")
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t"}
 
@@ -43,11 +44,20 @@ def parse_dotenv(text: str) -> dict[str, str]:
             complain("is no NAME=value", begun, hint="Write one variable in a line; # begins a comment.")
         value = match["value"]
         longest = min(len(lines), begun + _MOST_LINES)
-        while value.startswith('"') and _DOUBLE.fullmatch(value) is None and at < longest:
-            value = f"{value}\n{lines[at].rstrip()}"
+        held = [value]
+        goes_on = value.startswith('"') and _is_open(value[1:])
+        while goes_on and at < longest:
+            held.append(lines[at].rstrip())
+            goes_on = _is_open(held[-1])
             at += 1
-        found[match["name"]] = _held(value, begun)
+        found[match["name"]] = _held("\n".join(held), begun)
     return found
+
+
+def _is_open(line: str) -> bool:
+    """Whether a quote that a line is within goes on after it."""
+    inside = _INSIDE.match(line)
+    return inside is None or not line.startswith('"', inside.end())
 
 
 def _held(value: str, line: int) -> str:

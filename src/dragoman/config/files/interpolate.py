@@ -21,6 +21,7 @@ _VARIABLE: Final = re.compile(
 _KINDS: Final = ("env:", "input:", "keyring:")
 _PLACES: Final = ("workspaceFolder", "workspaceFolderBasename", "userHome", "pathSeparator")
 _DEEPEST: Final = 8
+_LONGEST: Final = 1024 * 1024
 _PLAIN: Final = "For a plain ${ write $${."
 _SHOWN: Final = re.compile(r"[A-Za-z0-9_.:/@ -]{1,60}")
 _INPUT_VARIABLE: Final = "DRAGOMAN_INPUT_"
@@ -137,7 +138,7 @@ class _Expansion:
         if depth > _DEEPEST:
             raise LookupFailed(f"references are nested more than {_DEEPEST} deep", "Use fewer defaults in defaults.")
         parts: list[str] = []
-        at = 0
+        at = length = 0
         while (begin := text.find("${", at)) >= 0:
             if begin > at and text[begin - 1] == "$":
                 parts += (text[at : begin - 1], "${")
@@ -146,6 +147,9 @@ class _Expansion:
             end = _closing(text, begin + 2)
             parts.append(text[at:begin])
             parts.append(self._reference(text[begin + 2 : end], depth))
+            length += len(parts[-1])
+            if length > _LONGEST:
+                raise LookupFailed("its references give more than a million characters", "Use fewer of them.")
             at = end + 1
         parts.append(text[at:])
         return "".join(parts)

@@ -100,6 +100,7 @@ TRANSPORTS: Final = {
 }
 
 _CLOSE: Final = 0.78
+_LONGEST: Final = 100
 
 
 def squashed(key: str) -> str:
@@ -136,7 +137,7 @@ def meant(written: str) -> str | None:
 
 def near(written: str, known: Iterable[str]) -> str | None:
     """Give the known word that is most like a wrong one, if any is much like it."""
-    found = get_close_matches(written, list(known), n=1, cutoff=_CLOSE)
+    found = get_close_matches(written[:_LONGEST], list(known), n=1, cutoff=_CLOSE)
     return found[0] if found else None
 
 

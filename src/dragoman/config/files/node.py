@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn, TypeAlias, cast
 from msgspec import Struct
 
 from dragoman.errors import ConfigError
+from dragoman.protocol.jsonrpc import printable
 
 __all__ = [
     "MAX_DEPTH",
@@ -34,6 +35,7 @@ MAX_NODES: Final = 200_000
 _BARE: Final = re.compile(r"[A-Za-z0-9_@/+-]+")
 _LONGEST_KEY: Final = 120
 _SHOWN_KEY: Final = 40
+_MOST_PROBLEMS: Final = 100
 _KINDS: Final = {
     dict: "a mapping",
     list: "a list",
@@ -90,7 +92,7 @@ class Place(Struct, frozen=True):
 
 
 class Problems:
-    """What is wrong with a file: all of it is told at once."""
+    """What is wrong with a file: all of it is told at once, or the first hundred things."""
 
     def __init__(self, file: str = "") -> None:
         self._file = file
@@ -98,11 +100,18 @@ class Problems:
 
     def add(self, what: str, at: Node | Place, *, server: str | None = None, hint: str | None = None) -> None:
         """Note a problem; one that is noted twice counts once."""
+        if self.many:
+            return
         error = ConfigError(what, file=self._file, line=at.line, key=at.key, server=server, hint=hint)
         self._found.setdefault((at.line, at.key, what), error)
 
     def __len__(self) -> int:
         return len(self._found)
+
+    @property
+    def many(self) -> bool:
+        """Whether there are so many that no more are noted, and looking for advice on them is in vain."""
+        return len(self._found) >= _MOST_PROBLEMS
 
     def settle(self) -> None:
         """Raise what was found, in the order of the file; nothing if there was nothing."""
@@ -141,7 +150,7 @@ def bare(name: str) -> str:
     """Give a name as it stands in a dotted path: quoted where dots or blanks would mislead."""
     if len(name) > _LONGEST_KEY:
         name = f"{name[:_LONGEST_KEY]}…"
-    return name if _BARE.fullmatch(name) else "".join(f'"{name}"'.splitlines())
+    return name if _BARE.fullmatch(name) else f'"{printable(name)}"'
 
 
 def child_key(key: str, step: str | int) -> str:

@@ -104,7 +104,7 @@ class _Reading:
                 self._entries[field] = entry
 
     def _unknown(self, written: str, child: Node) -> None:
-        if (right := meant(written)) is not None:
+        if not self._converter.lost and (right := meant(written)) is not None:
             self._fail("is no setting of a server", child, f"Did you mean {right!r}?")
         elif written == "extra" and isinstance(child.value, dict):
             self._extra.update(child.plain())

@@ -134,9 +134,15 @@ class _Scanner:
         self._at += brackets
         if len(path) > MAX_DEPTH:
             too_deep(self._line)
+        self._count(len(path))
         for end in range(1, len(path)):
             self._lines.setdefault(path[:end], self._line)
         return path
+
+    def _count(self, values: int) -> None:
+        self._values += values
+        if self._values > MAX_NODES:
+            too_many(self._line)
 
     def _resolved(self, key: Path) -> Path:
         """Give the path of a header's key, through the last tables of the lists on its way."""
@@ -163,9 +169,7 @@ class _Scanner:
     def _value(self, path: Path) -> None:
         if len(path) > MAX_DEPTH:
             too_deep(self._line)
-        self._values += 1
-        if self._values > MAX_NODES:
-            too_many(self._line)
+        self._count(1)
         sign = self._text[self._at : self._at + 1]
         if sign in ("[", "{"):
             self._at += 1
