@@ -84,7 +84,7 @@ CASES = [
         rows=(
             Row("alone_ms", "one alone, until its first answer, ms"),
             Row("called_ms", "one among all, called at the start, the slowest of five, ms"),
-            Row("times_alone", "times as long as alone", (Goal(2),)),
+            Row("called_times_alone", "called at the start, times as long as alone", (Goal(2),)),
             Row("late_ms", "called 1 s after the start, the slower of two, ms"),
             Row("late_times_alone", "called 1 s after the start, times as long as alone", (Goal(2),)),
         ),
