@@ -48,13 +48,20 @@ def test_a_server_may_be_called_like_a_tool(catalogue: Catalogue) -> None:
 
 
 def test_a_bare_name_with_dots_is_found(catalogue: Catalogue) -> None:
-    """If what stands before a dot is no server, or one that is known to lack it."""
+    """If what stands before a dot is no server."""
     put(catalogue, "github", "repos.list")
     assert meant(catalogue, "repos.list") == "github.repos.list"
     put(catalogue, "repos", "get")
-    assert meant(catalogue, "repos.list") == "github.repos.list"
+    with pytest.raises(UnknownName, match=r"github\.repos\.list"):
+        meant(catalogue, "repos.list")
     catalogue.mark("repos", stale=True)
     assert meant(catalogue, "repos.list") == ("repos", "list")
+
+
+def test_a_bare_name_with_dots_is_found_on_the_server_that_it_begins_with(catalogue: Catalogue) -> None:
+    """Servers that put their own name before each tool's."""
+    put(catalogue, "repos", "repos.list")
+    assert meant(catalogue, "repos.list") == "repos.repos.list"
 
 
 def test_a_models_name_can_not_be_taken_by_anothers_tool(catalogue: Catalogue) -> None:

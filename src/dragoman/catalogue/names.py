@@ -17,7 +17,7 @@ from hashlib import blake2b
 from heapq import nlargest
 from typing import Final
 
-__all__ = ["LONGEST_MODEL_NAME", "full_name", "model_name", "nearest", "plain_parts"]
+__all__ = ["LONGEST_MODEL_NAME", "full_name", "is_hashed", "model_name", "nearest", "plain_parts"]
 
 LONGEST_MODEL_NAME: Final = 64
 
@@ -61,6 +61,11 @@ def plain_parts(name: str) -> tuple[str, str] | None:
         return None
     server, _, tool = name.partition("__")
     return (server, tool) if server and tool else None
+
+
+def is_hashed(name: str) -> bool:
+    """Whether it looks like a model's name with a hash."""
+    return "__" in name and len(name) <= LONGEST_MODEL_NAME and _HASHED.search(name) is not None
 
 
 def nearest(name: str, candidates: Iterable[str]) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
     full name              the entry of that server (or of the first server of that group that lists it)
     model's name           the tool that it was made for
-    bare name              the entry of the one server that has it; of several in one group, the preferred server's
+    bare name              the entry of the one server that has it; of several in one group, the preferred server's;
+                           never one that reads as another server's full name or name for models
     known server, unlisted the pair of server and name: nobody knows better yet
     anything else          an error that tells the candidates, or the nearest names
 
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias, TypeVar
 
 from dragoman.catalogue.entries import PromptEntry, ToolEntry
-from dragoman.catalogue.names import full_name, nearest, plain_parts
+from dragoman.catalogue.names import full_name, is_hashed, nearest, plain_parts
 from dragoman.catalogue.shelf import Shelf, Shelves
 from dragoman.errors import AmbiguousName, ToolDisabled, UnknownName
 from dragoman.protocol.jsonrpc import printable
@@ -118,6 +119,7 @@ class Resolver:
 
     def _by_bare_name(self, name: str, shelf_of: _ShelfOf[E]) -> E | None:
         holders = [shelf_of(each).entries[name] for each in self._servers.values() if name in shelf_of(each).entries]
+        holders = [entry for entry in holders if not self._poses(entry)] if holders else holders
         if len(holders) < 2:
             return holders[0] if holders else None
         by_server = {entry.server: entry for entry in holders}
@@ -133,6 +135,19 @@ class Resolver:
             candidates=candidates,
             hint="Call it by its full name.",
         )
+
+    def _poses(self, entry: ToolEntry | PromptEntry) -> bool:
+        """Whether an entry's bare name reads as the name of what another server has, or had, or may have.
+
+        Servers choose the names of their tools: nobody gets another's calls by it while that one is silent.
+        """
+        if is_hashed(entry.key):
+            return True
+        owners = {owner for owner, _ in self.splits(entry.key)}
+        plain = plain_parts(entry.key)
+        if plain is not None and plain[0] in self._servers:
+            owners.add(plain[0])
+        return bool(owners) and not any(entry.server in (owner, *self._groups.get(owner, ())) for owner in owners)
 
     def _unknown(self, name: str, what: str, shelf_of: _ShelfOf[Any]) -> UnknownName:
         owner, key = next(self.splits(name), ("", name))
