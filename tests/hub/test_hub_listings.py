@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import time
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
 
-from dragoman import Hub, HubConfig
+from dragoman import Hub, HubConfig, ServerConfig
 from dragoman.errors import UnknownName, UsageError
 from dragoman.events import CallStarted, CatalogueChanged
 from tests.hub.listening import until
 from tests.hub.serving import a_peer, a_process, echo, heard, hub_of, never, peers, says
 from tests.server.peer import Json, Peer, Request, RpcError, a_tool
+from tests.servers import scripted
 
 __all__ = ["peers"]
+
+
+async def took(work: Awaitable[object]) -> float:
+    """Wait for it and give the seconds that it took."""
+    began = time.monotonic()
+    await work
+    return time.monotonic() - began
 
 
 async def test_everything_is_listed_of_all_servers_or_of_one() -> None:
@@ -55,6 +66,27 @@ async def test_a_server_that_was_never_listed_is_waited_for_and_no_longer_than_t
         assert time.monotonic() - began < 0.2
     async with hub_of(a_process("slow", "start_after=0.3"), a_process("bad", "exit=3")) as hub:
         assert {tool.server for tool in await hub.tools()} == {"slow"}
+
+
+async def test_a_server_that_was_waited_for_in_vain_is_not_waited_for_again(tmp_path: Path) -> None:
+    """Neither by this hub nor by the next one, unless somebody asks for it by name; until it was listed."""
+    slow = tmp_path / "slow"  # while it is a FIFO, whoever reads it waits
+    os.mkfifo(slow)
+    late = ServerConfig(name="late", command="sh", args=("-c", f"cat {slow}; exec {shlex.join(scripted())}"))
+    servers = HubConfig(servers=(a_process("one"), late))
+    async with Hub(servers, cache_folder=tmp_path) as hub:
+        await hub.wait_ready("one")
+        assert {tool.server for tool in await hub.tools(wait=0.3)} == {"one"}
+        assert await took(hub.tools()) < 0.25
+    async with Hub(servers, cache_folder=tmp_path) as hub:
+        assert await took(hub.tools()) < 0.25
+        assert await took(hub.tools("late", wait=0.3)) >= 0.3
+    slow.unlink()
+    slow.touch()
+    async with Hub(servers, cache_folder=tmp_path) as hub:
+        await hub.wait_ready()
+    async with Hub(servers, cache_folder=tmp_path) as hub:
+        assert {tool.server for tool in await hub.tools()} == {"one", "late"}
 
 
 async def test_a_server_that_can_not_be_listed_is_not_waited_for_again(peers: dict[str, Peer]) -> None:

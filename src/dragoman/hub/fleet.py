@@ -38,6 +38,7 @@ from dragoman.handle.handle import Handle
 from dragoman.handle.keeper import Supervised
 from dragoman.handle.processors import Processors
 from dragoman.hub.bus import Bus
+from dragoman.hub.instruments import Instruments
 from dragoman.model import ServerState
 from dragoman.protocol.lifecycle import Verdict
 from dragoman.protocol.types import Page
@@ -73,20 +74,29 @@ class Fleet:
     """All servers of a hub.
 
     ``opener`` gives a connection in the making; ``kept`` is None if nothing is kept; ``gate`` is the way in for all
-    starts (None: one that looks at this machine's processors).
+    starts (None: one that looks at this machine's processors). What happens is told to the bus and the instruments.
     """
 
     def __init__(
-        self, bus: Bus, catalogue: Catalogue, opener: Opener, kept: KeptCatalogues | None, *, gate: Gate | None = None
+        self,
+        bus: Bus,
+        catalogue: Catalogue,
+        opener: Opener,
+        kept: KeptCatalogues | None,
+        *,
+        gate: Gate | None = None,
+        instruments: Instruments | None = None,
     ) -> None:
         self.handles: dict[str, Handle] = {}
         self._bus = bus
+        self._instruments = Instruments() if instruments is None else instruments
         self._catalogue = catalogue
         self._opener = opener
         self._kept = kept
         self._gate = Gate(Processors()) if gate is None else gate
         self._pulse = asyncio.Event()
         self._offers: dict[str, tuple[str, Offer]] = {}
+        self._missed: set[str] = set()
         self._saver: Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         # The ends of servers that are in the fleet no more, the last one of each name.
@@ -159,6 +169,16 @@ class Fleet:
         if self._saver is not None:
             await asyncio.wait({self._saver})
 
+    def keep_in(self, kept: KeptCatalogues | None) -> None:
+        """Keep there from now on what servers offer; None: nowhere."""
+        before, self._kept = self._kept, kept
+        if kept is None:
+            self._offers.clear()
+        elif before is None:
+            for handle in self.handles.values():
+                if handle.server is not None:
+                    self._keep(handle, handle.server)
+
     async def settle(self, is_settled: Callable[[Handle], bool], deadline: float | None) -> bool:
         """Wait until all servers are as told, or the deadline (the loop's time) passes; tell which of it was."""
         try:
@@ -168,6 +188,20 @@ class Fleet:
         except TimeoutError:
             return False
         return True
+
+    def is_missed(self, name: str) -> bool:
+        """Whether a server was waited for in vain, now or at an earlier start, and was not listed since."""
+        return name in self._missed
+
+    def miss(self, name: str) -> None:
+        """Take note that a server was waited for in vain: nobody waits for it again, nor at the next start."""
+        handle = self.handles.get(name)
+        if handle is None or name in self._missed or self._catalogue.known(name):
+            return
+        self._missed.add(name)
+        if self._kept is not None:
+            self._offers[name] = (self._kept.key(handle.config), Offer())
+            self._save_soon()
 
     def _take_in(self, config: ServerConfig, offer: Offer | None) -> Handle:
         self._catalogue.add_server(config.name, hidden=config.disabled_tools)
@@ -182,6 +216,7 @@ class Fleet:
         """Take a server out, and give its end."""
         handle = self.handles.pop(name)
         self._catalogue.remove_server(name)
+        self._missed.discard(name)
         self._publish(ServerRemoved(at=time.time(), server=name))
         self._beat()
         return self._let_go(handle, "it was taken out")
@@ -191,6 +226,7 @@ class Fleet:
         former = self.handles[config.name]
         if _identity(former.config) != _identity(config):
             self._catalogue.remove_server(config.name)
+            self._missed.discard(config.name)
         handle = self._take_in(config, self._load([config]).get(config.name))
         end = self._let_go(former, "it comes with other settings")
         self.changed(handle, former.state)
@@ -236,6 +272,9 @@ class Fleet:
 
     def _recall(self, handle: Handle, offer: Offer) -> None:
         now = time.time()
+        if offer == Offer():  # what `miss` leaves behind
+            self._missed.add(handle.name)
+            return
         for what in LISTINGS:
             listing = getattr(offer, what)
             if listing is not None:
@@ -268,9 +307,9 @@ class Fleet:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SAVING_PAUSE):
                 await self._hurried.wait()
-        while self._kept is not None and self._offers:
+        while (kept := self._kept) is not None and self._offers:
             name, (key, offer) = self._offers.popitem()
-            await asyncio.to_thread(self._kept.save, key, offer)
+            await asyncio.to_thread(kept.save, key, offer)
             self._publish(CacheStored(at=time.time(), server=name))
 
     def _saved(self, saver: Task[None]) -> None:
@@ -291,9 +330,10 @@ class Fleet:
         if self.handles.get(handle.name) is not handle:
             return
         status = handle.status()
+        if status.state in ("waiting", "needs_login", "failed"):
+            self.miss(handle.name)
         self._catalogue.mark(handle.name, stale=status.state not in ("ready", "degraded"))
-        if self._bus.active:
-            self._bus.publish(ServerChanged(at=time.time(), server=handle.name, before=before, status=status))
+        self._publish(ServerChanged(at=time.time(), server=handle.name, before=before, status=status))
         self._beat()
 
     def lost(self, handle: Supervised, error: DragomanError) -> None:
@@ -316,11 +356,12 @@ class Fleet:
         if self.handles.get(handle.name) is not handle:
             return
         delta = self._catalogue.update(handle.name, what, listing_of(page, time.time()))
+        self._missed.discard(handle.name)
         if what == "tools":
             self.handles[handle.name].tools = delta.total
-        if delta and self._bus.active:
+        if delta:
             added, removed = (*delta.added, *delta.changed), delta.removed
-            self._bus.publish(
+            self._publish(
                 CatalogueChanged(
                     at=time.time(), server=handle.name, what=what, added=added, removed=removed, total=delta.total
                 )
@@ -335,6 +376,7 @@ class Fleet:
     def _publish(self, event: Event) -> None:
         if self._bus.active:
             self._bus.publish(event)
+        self._instruments.note(event)
 
     def _beat(self) -> None:
         """Wake all who wait for servers to be in some state."""

@@ -401,7 +401,10 @@ class Household:
 
     def _unlisted(self) -> bool:
         """Whether some server was never listed and may be yet."""
-        return any(not self._has_settled(handle) for handle in self._fleet.handles.values())
+        return any(self._is_worth_waiting(handle) for handle in self._fleet.handles.values())
+
+    def _is_worth_waiting(self, handle: Handle) -> bool:
+        return not (self._has_settled(handle) or self._fleet.is_missed(handle.name))
 
     def _has_settled(self, handle: Handle) -> bool:
         """Whether it was ever listed, or is not worth waiting for: it fails."""
@@ -418,12 +421,18 @@ class Household:
         """Wait at most so long (seconds) for servers that were never listed, or for one."""
         loop, fleet = self._own_loop, self._fleet
         wanted = [self._handle(server)] if server is not None else list(fleet.handles.values())
-        missing = {handle.name for handle in wanted if not self._has_settled(handle)}
-        if missing:
+        missing = {
+            each.name for each in wanted if self._is_worth_waiting(each) or (server and not self._has_settled(each))
+        }
+        if not missing:
+            return
+        for handle in wanted:
+            if handle.name in missing:
+                handle.want()
+        if not await fleet.settle(lambda each: each.name not in missing or self._has_settled(each), loop.time() + wait):
             for handle in wanted:
-                if handle.name in missing:
-                    handle.want()
-            await fleet.settle(lambda each: each.name not in missing or self._has_settled(each), loop.time() + wait)
+                if handle.name in missing and not self._has_settled(handle):
+                    fleet.miss(handle.name)
 
     async def _await_listings(self, what: Listing, wait: float, server: str | None) -> None:
         """Wait for servers that were never listed, list anew what is past its lifetime: all in ``wait`` seconds."""

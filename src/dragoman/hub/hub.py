@@ -229,9 +229,10 @@ class Hub(Household):
     async def tools(self, server: str | None = None, *, wait: float = _WAIT) -> list[ToolEntry]:
         """Give the tools of all servers, or of one: from memory or disk if they are known, asking nobody.
 
-        Servers that were never listed are waited for, at most ``wait`` seconds; one that fails is not. Tools of a
-        server that is away are given too, marked ``stale``. So are those past the lifetime that their server gave
-        them, unless they can be listed anew meanwhile.
+        Servers that were never listed are waited for, at most ``wait`` seconds; one that fails is not, nor one that was
+        waited for in vain before, now or at an earlier start, unless it is asked for by name. Tools of a server that is
+        away are given too, marked ``stale``. So are those past the lifetime that their server gave them, unless they
+        can be listed anew meanwhile.
         """
         await self._await_listings("tools", wait, server)
         return list(self._catalogue.all_tools(server))
