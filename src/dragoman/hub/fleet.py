@@ -38,6 +38,7 @@ from dragoman.handle.handle import Handle
 from dragoman.handle.keeper import Supervised
 from dragoman.handle.processors import Processors
 from dragoman.hub.bus import Bus
+from dragoman.hub.excerpts import names
 from dragoman.hub.instruments import Instruments
 from dragoman.model import ServerState
 from dragoman.protocol.lifecycle import Verdict
@@ -360,7 +361,7 @@ class Fleet:
         if what == "tools":
             self.handles[handle.name].tools = delta.total
         if delta:
-            added, removed = (*delta.added, *delta.changed), delta.removed
+            added, removed = names((*delta.added, *delta.changed)), names(delta.removed)
             self._publish(
                 CatalogueChanged(
                     at=time.time(), server=handle.name, what=what, added=added, removed=removed, total=delta.total
