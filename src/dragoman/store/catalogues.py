@@ -64,6 +64,7 @@ class KeptCatalogues:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
         self._secret: bytes | None = None
+        self._trusted: bool | None = None
         self._complained = False
         self._tidied = False
 
@@ -166,7 +167,7 @@ class KeptCatalogues:
 
     def _read(self, name: str, most: int) -> bytes | None:
         """Give the bytes of a file of this user's; None if it can't be used."""
-        if self.folder is None:
+        if self.folder is None or not self._is_own(self.folder):
             return None
         try:
             # Not through a link, and without waiting at a pipe that somebody put there.
@@ -213,13 +214,23 @@ class KeptCatalogues:
             return None
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            about = self.folder.stat()
-            if about.st_uid == os.geteuid() and stat.S_IMODE(about.st_mode) & 0o077:
-                self.folder.chmod(0o700)
+            if self._is_own(self.folder):
+                if stat.S_IMODE(self.folder.stat().st_mode) & 0o077:
+                    self.folder.chmod(0o700)
+                return self.folder
+            raise PermissionError(None, "the folder is another user's")
         except OSError as error:
             self._complain(error)
             return None
-        return self.folder
+
+    def _is_own(self, folder: Path) -> bool:
+        """Whether a folder is this user's: in another's, files could be exchanged for one another."""
+        if self._trusted is None:
+            try:
+                self._trusted = folder.stat().st_uid == os.geteuid()
+            except (OSError, ValueError):
+                return False  # it may be made yet
+        return self._trusted
 
     def _complain(self, error: OSError) -> None:
         if not self._complained:

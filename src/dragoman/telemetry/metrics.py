@@ -12,6 +12,7 @@ from dragoman import events
 from dragoman.errors import ConfigError
 from dragoman.events import Event
 from dragoman.model import ServerState
+from dragoman.protocol.jsonrpc import printable
 from dragoman.telemetry.extra import missing
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ NAMES: Final = 1000
 """Names of servers, and of tools, that are told apart; the rest is `OTHER`."""
 
 OTHER: Final = "other"
+
+LONGEST: Final = 128
+"""Characters of a tool's name that a label has."""
 
 METHODS: Final = frozenset({"tools/call", "resources/read", "prompts/get", "completion/complete"})
 
@@ -132,7 +136,8 @@ class Metrics:
         if not self._tools:
             return (self._server(event.server), method)
         # URIs are too many to be told apart.
-        tool = _bounded(event.name, self._tool_names) if method == "tools/call" else ""
+        # Half a surrogate pair in one label would keep all metrics from being written out.
+        tool = _bounded(printable(event.name, LONGEST), self._tool_names) if method == "tools/call" else ""
         return (self._server(event.server), method, tool)
 
     def _started(self, event: events.CallStarted) -> None:

@@ -20,6 +20,9 @@ HIDDEN: Final = "***"
 LONGEST: Final = 4000
 """Characters of a text that a line repeats."""
 
+LONGEST_NAME: Final = 256
+"""Characters of a key that is looked at; what has a longer one is hidden."""
+
 DEEPEST: Final = 10
 """Levels of a value that are looked into; what lies below is hidden."""
 
@@ -66,11 +69,15 @@ def redacted(value: object, name: str = "", depth: int = 0) -> object:
         return HIDDEN
     if isinstance(value, Mapping):
         members = cast("Mapping[object, object]", value)
-        return {key: redacted(member, str(key), depth + 1) for key, member in members.items()}
+        return {_shown(key): redacted(member, str(key), depth + 1) for key, member in members.items()}
     if isinstance(value, list | tuple):
         items = cast("list[object] | tuple[object, ...]", value)
         return [redacted(item, "", depth + 1) for item in items]
     return value
+
+
+def _shown(key: object) -> object:
+    return f"{key[:LONGEST_NAME]}…" if isinstance(key, str) and len(key) > LONGEST_NAME else key
 
 
 def redacted_uri(uri: str) -> str:
@@ -83,7 +90,7 @@ def _is_secret(name: str, value: object) -> bool:
         return False
     if isinstance(value, int | float) and "token" in name.lower():
         return False  # models count tokens
-    return _names_a_secret(name)
+    return len(name) > LONGEST_NAME or _names_a_secret(name)
 
 
 @lru_cache(maxsize=1024)
