@@ -34,6 +34,7 @@ class ServerStatus(Struct, frozen=True, kw_only=True):
     none), ``retry_at`` when the next attempt is due (None: none is). ``failures`` counts failed attempts in a row,
     ``connections`` how often a connection came about, ``in_flight`` the calls under way now. ``transport``,
     ``protocol_version`` and ``era`` are what was agreed; empty while nothing is. ``tools`` counts its listed tools.
+    As text (`str`), it is one line for people.
     """
 
     name: str
@@ -50,3 +51,11 @@ class ServerStatus(Struct, frozen=True, kw_only=True):
     transport: str = ""
     protocol_version: str = ""
     era: str = ""
+
+    def __str__(self) -> str:
+        told = f"{self.name}: {self.state.replace('_', ' ')}"
+        if self.reason:
+            told += f" ({self.reason})"
+        if self.transport:
+            told += f", {self.tools} tools, {self.transport}, {self.protocol_version}"
+        return told

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dragoman.errors import ServerExited
 from dragoman.handle.condition import Condition
+from dragoman.model import ServerState
 
 
 async def test_a_refusal_tells_the_last_words_of_a_server_that_ended() -> None:
@@ -23,3 +26,12 @@ async def test_a_refusal_without_an_error_behind_it_tells_the_reason_alone() -> 
     refusal = condition.refusal()
     assert (refusal.__cause__, refusal.stderr) == (None, "")
     assert str(refusal).startswith("files: it is stopped (it was stopped).")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [("failed", "it has failed"), ("needs_login", "it needs a login"), ("waiting", "it is waiting")]
+)
+async def test_a_refusal_is_a_sentence_in_every_state(state: ServerState, said: str) -> None:
+    """People read it: the states' names alone are not always English."""
+    condition = Condition("files", state, "the reason")
+    assert str(condition.refusal()).startswith(f"files: {said} (the reason).")

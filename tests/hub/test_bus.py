@@ -8,6 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -326,3 +327,26 @@ def test_events_that_nobody_wants_are_not_kept() -> None:
         bus.publish(added(number))
     assert len(gc.get_objects()) - before < 100
     stream.cancel()
+
+
+async def test_what_is_no_kind_or_no_handler_is_refused_at_once(bus: Bus) -> None:
+    """Not when the first event comes, and by telling what to write: names on the wire are no kinds."""
+    wrong: list[Any] = ["call.finished", int, 3, added(1)]
+    for kind in wrong:
+        with pytest.raises(UsageError, match=r"is no kind of events. Give classes of dragoman.events"):
+            bus.events(kind)
+        with pytest.raises(UsageError, match="is no kind of events"):
+            bus.on(kind)
+    handler: Any = "no function"
+    with pytest.raises(UsageError, match="a handler of events must be callable, not a str"):
+        bus.on(CallFinished, handler)
+    assert not bus.active
+
+
+async def test_streams_and_subscriptions_show_what_they_hear(bus: Bus) -> None:
+    """Whoever prints one sees its kinds, and whether it has ended."""
+    stream, subscription = bus.events(CallFailed, CallFinished), bus.on(None, print)
+    assert repr(stream) == "<Stream of CallFailed, CallFinished>"
+    assert repr(subscription) == "<Subscription of Event>"
+    stream.cancel()
+    assert repr(stream) == "<Stream closed>"

@@ -19,6 +19,8 @@ log: Final = logging.getLogger("dragoman")
 
 #: States that are no news: what they lead to is.
 _QUIET: Final = frozenset({"configured", "connecting"})
+#: How a refusal says it where "it is" and the state's name is no English.
+_SAID: Final[dict[ServerState, str]] = {"failed": "it has failed", "needs_login": "it needs a login"}
 #: States that somebody should look at.
 _ALARMING: Final = frozenset({"degraded", "waiting", "needs_login", "failed"})
 
@@ -69,7 +71,7 @@ class Condition:
         """Give the error for a call that can't be made in this state."""
         soon = "" if self.retry_in is None else f"; the next attempt is in {self.retry_in:.1f} s"
         refusal = ServerNotReady(
-            f"it is {self.state.replace('_', ' ')} ({self.reason}){soon}",
+            f"{_SAID.get(self.state, f'it is {self.state}')} ({self.reason}){soon}",
             state=self.state,
             retry_in=self.retry_in,
             server=self._name,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import reprlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -73,6 +74,11 @@ class Subscription:
         """
         self._bus.remove(self._sink)
         self._sink.cancel()
+
+    def __repr__(self) -> str:
+        kinds = self._bus.kinds_of(self._sink)
+        state = "closed" if not kinds else "of " + ", ".join(kind.__name__ for kind in kinds)
+        return f"<{type(self).__name__} {state}>"
 
 
 class Stream(Subscription, Generic[E]):
@@ -173,8 +179,9 @@ class Bus:
         At most ``limit`` events wait for its reader.
 
         Raises:
-            UsageError: ``limit`` is less than 1.
+            UsageError: ``limit`` is less than 1, or a kind is no class of events.
         """
+        _check_kinds(kinds)
         queue = _Queue(_checked(limit), tells_gaps=not kinds or issubclass(EventsDropped, kinds))
         self._add(queue, kinds)
         return Stream(self, queue)
@@ -203,9 +210,10 @@ class Bus:
         reported in the log and as `HandlerFailed`. At most ``limit`` events wait for it; more push out the oldest.
 
         Raises:
-            UsageError: ``limit`` is less than 1.
+            UsageError: ``limit`` is less than 1, a kind is no class of events, or the handler can't be called.
         """
         kinds = kind if isinstance(kind, tuple) else () if kind is None else (kind,)
+        _check_kinds(kinds)
         if handler is not None:
             return self._handle(kinds, handler, _checked(limit))
 
@@ -232,12 +240,19 @@ class Bus:
         """Tell whether this sink still gets events."""
         return sink in self._sinks
 
+    def kinds_of(self, sink: Sink) -> tuple[type[Event], ...]:
+        """Give the kinds that this sink still gets; none if it gets no more."""
+        return self._sinks.get(sink, ())
+
     def remove(self, sink: Sink) -> None:
         """Give this sink no more events. From any thread, as often as you like."""
         if self._sinks.pop(sink, None) is not None:
             self._changed()
 
     def _handle(self, kinds: tuple[type[Event], ...], handler: Callable[..., object], limit: int) -> Subscription:
+        if not callable(handler):
+            hint = "Give a function that takes an event."
+            raise UsageError(f"a handler of events must be callable, not a {type(handler).__name__}", hint=hint)
         drops = not kinds or issubclass(EventsDropped, kinds)
         publish, context = self.publish_threadsafe, copy_context()
         if is_asynchronous(handler):
@@ -325,6 +340,13 @@ class _Queue:
         self.events.clear()
         self.dropped = 0
         self.close()
+
+
+def _check_kinds(kinds: tuple[object, ...]) -> None:
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, Event)):
+            hint = "Give classes of dragoman.events, such as CallFinished."
+            raise UsageError(f"{reprlib.repr(kind)} is no kind of events", hint=hint)
 
 
 def _checked(limit: int) -> int:
