@@ -11,27 +11,37 @@ from typing import TYPE_CHECKING, Final
 from dragoman.version import VERSION
 
 if TYPE_CHECKING:
+    from dragoman.catalogue.entries import ToolEntry
     from dragoman.config.hub import Group, HubConfig
     from dragoman.config.model import ServerConfig, Tls
     from dragoman.config.supervision import Restart, Retry
     from dragoman.errors import DragomanError
+    from dragoman.hub.finding import Found
     from dragoman.hub.hub import Hub
     from dragoman.hub.outcomes import Outcome, ToolCall
+    from dragoman.hub.server_face import HubServer
+    from dragoman.model import ServerStatus
+    from dragoman.protocol.results import ToolResult
     from dragoman.server.connect import connect
     from dragoman.server.server import Server
 
 __all__ = [
     "DragomanError",
+    "Found",
     "Group",
     "Hub",
     "HubConfig",
+    "HubServer",
     "Outcome",
     "Restart",
     "Retry",
     "Server",
     "ServerConfig",
+    "ServerStatus",
     "Tls",
     "ToolCall",
+    "ToolEntry",
+    "ToolResult",
     "__version__",
     "connect",
 ]
@@ -40,16 +50,21 @@ __version__: Final = VERSION
 
 _HOMES: Final = {
     "DragomanError": "dragoman.errors",
+    "Found": "dragoman.hub.finding",
     "Group": "dragoman.config.hub",
     "Hub": "dragoman.hub.hub",
     "HubConfig": "dragoman.config.hub",
+    "HubServer": "dragoman.hub.server_face",
     "Outcome": "dragoman.hub.outcomes",
     "Restart": "dragoman.config.supervision",
     "Retry": "dragoman.config.supervision",
     "Server": "dragoman.server.server",
     "ServerConfig": "dragoman.config.model",
+    "ServerStatus": "dragoman.model",
     "Tls": "dragoman.config.model",
     "ToolCall": "dragoman.hub.outcomes",
+    "ToolEntry": "dragoman.catalogue.entries",
+    "ToolResult": "dragoman.protocol.results",
     "connect": "dragoman.server.connect",
 }
 

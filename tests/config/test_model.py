@@ -164,6 +164,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"command": "server", "era": "stateless", "protocol_version": "2025-06-18"}, "era"),
     ({"command": "server", "era": "handshake", "protocol_version": "2026-07-28"}, "era"),
     ({"command": "server", "validate_results": "no"}, "validate_results"),
+    ({"command": "server", "log_level": "loud"}, "log_level"),
     ({"command": "server", "extra": ["a"]}, "extra"),
     ({"command": "server", "disabled": "yes"}, "disabled"),
     ({"command": "server", "start": "never"}, "start"),

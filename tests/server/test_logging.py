@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from dragoman import Server, connect
+from dragoman import Server, ServerConfig, connect
 from dragoman.errors import InvalidArguments, RequestTimeout, ServerError
 from dragoman.protocol.types import LogMessage, Progress, PromptReference, ResourceReference
 from tests.server.conftest import Clock, quiet
 from tests.server.peer import HANDSHAKE, META, STATELESS, Answer, Json, Peer, Request, RpcError, always, silence, text
+from tests.servers import scripted
 
 VERSIONS = [STATELESS, HANDSHAKE]
 FAMILIES = ["channel", "exchanges"]
@@ -85,6 +86,22 @@ async def test_a_refused_level_is_told(neighbour: Server) -> None:
     async with connect(peer.transport) as server:
         with pytest.raises(ServerError, match="-32601"):
             await server.set_log_level("debug")
+
+
+@pytest.mark.parametrize("era", ["handshake", "stateless"])
+async def test_a_configured_level_is_asked_for_by_itself(era: str) -> None:
+    """A setting does it, in either era: a server that is started anew is told again."""
+    command, *args = scripted(f"era={era}")
+    config = ServerConfig(command=command, args=tuple(args), log_level="notice")
+    for _ in range(2):
+        sent: list[bytes] = []
+        async with connect(
+            config, on_message=lambda way, data, to=sent: to.append(data) if way == "out" else None
+        ) as it:
+            await it.call_tool("echo", {"message": "hi"})
+        told = [data for data in sent if b'"notice"' in data]
+        assert told
+        assert all(b"logging/setLevel" in data for data in told) == (era == "handshake")
 
 
 # Progress.

@@ -25,33 +25,12 @@ _ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _BUILTINS: Final = frozenset({".", "cd", "exec", "export", "set", "source", "ulimit"})
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _SCHEMES: Final = ("http", "https", "ws", "wss")
-_LAUNCHERS: Final = re.compile(r"(npx|npm|pnpm|bunx|bun|yarn|uvx|uv|pipx|node|deno|tsx|env|python[0-9.]*)")
 _TOLD_BY_TARGET: Final = frozenset({"command", "args", "url"})
-_CODE_OPTIONS: Final = frozenset({"-c", "-e", "--eval"})
-_LAUNCHER_VERBS: Final = frozenset({"run", "exec", "dlx", "tool", "x"})
-_TELLS_NOTHING: Final = frozenset(
-    {
-        "",
-        ".",
-        "..",
-        "build",
-        "cli.js",
-        "dist",
-        "index.js",
-        "index.mjs",
-        "index.ts",
-        "lib",
-        "main.py",
-        "server.py",
-        "src",
-    }
-)
 _NEEDED: Final = {
     "float": "A number is needed.",
     "int": "A whole number is needed.",
     "bool": "true or false is needed.",
 }
-_VERSION_TAIL: Final = re.compile(r"(?<=.)@[^@/]+$")
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +60,6 @@ def configured(reach: Reach, environment: Mapping[str, str] = os.environ) -> Ser
     config = config_for(reach.target)
     _check_program(config)
     told: dict[str, Any] = {
-        "name": _name(config),
         "cwd": reach.cwd,
         "transport": reach.transport,
         "protocol_version": reach.protocol_version,
@@ -226,18 +204,3 @@ def _no_setting(key: str, name: str, known: Sequence[str]) -> UsageError:
     near = nearest(name, known)
     guess = f"Did you mean {key.removesuffix(name)}{near}? " if near else ""
     return UsageError(f"--set names {key!r}, which is no setting", hint=f"{guess}There are {', '.join(known)}.")
-
-
-def _name(config: ServerConfig) -> str:
-    """Give a name that people know the server by: the program itself rather than what launches it."""
-    if config.command is None or not _LAUNCHERS.fullmatch(config.name):
-        return config.name
-    for word in config.args:
-        if word in _CODE_OPTIONS:
-            break
-        if word.startswith("-") or word in _LAUNCHER_VERBS or ("=" in word and config.name == "env"):
-            continue
-        steps = _VERSION_TAIL.sub("", word).rstrip("/").split("/")
-        telling = [step for step in steps if step not in _TELLS_NOTHING]
-        return (telling or steps)[-1] or config.name
-    return config.name

@@ -15,8 +15,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import Struct, ValidationError, convert, field, structs
 
+from dragoman.config.naming import program_name
 from dragoman.config.supervision import Restart, Retry
 from dragoman.errors import ConfigError
+from dragoman.protocol.types import LogLevel
 from dragoman.protocol.versions import HANDSHAKE_VERSIONS, STATELESS_VERSIONS, revision
 
 __all__ = ["DEFAULT_MAX_MESSAGE_BYTES", "ServerConfig", "Target", "Tls", "config_for", "redact_url"]
@@ -58,6 +60,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     - ``protocol_version`` pins one revision; ``era`` pins an era.
     - ``max_message_bytes`` bounds one message from the server.
     - ``max_connections``: so many requests an HTTP server gets at once; others wait.
+    - ``log_level``: log lines of this level and above are asked for; None: those that the server sends unasked.
     - ``inherit_env`` passes this process's whole environment on to a stdio server; otherwise only the few variables
       that programs need to start (``PATH``, ``HOME`` …).
 
@@ -100,6 +103,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
     max_connections: int = 100
     validate_results: bool = True
+    log_level: LogLevel | None = None
     disabled: bool = False
     start: Literal["eager", "on_use"] = "eager"
     priority: int = 0
@@ -169,7 +173,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True):
 
     def _inferred_name(self) -> str:
         if self.command is not None:
-            return self.command.rstrip("/").rpartition("/")[2] or self.command
+            return program_name(self.command, self.args)
         if self.url is not None:
             return urlsplit(self.url).netloc.rpartition("@")[2] or self.transport
         return self.transport

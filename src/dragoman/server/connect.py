@@ -19,7 +19,7 @@ from dragoman.config.model import ServerConfig, Target, config_for
 from dragoman.errors import CannotConnect, DragomanError, RequestTimeout
 from dragoman.protocol.lifecycle import Agreement, Verdict
 from dragoman.protocol.metadata import ClientInfo
-from dragoman.protocol.types import LogMessage
+from dragoman.protocol.types import LogLevel, LogMessage
 from dragoman.server import verdicts
 from dragoman.server.callbacks import Callbacks, ElicitationHandler, Roots, SamplingHandler
 from dragoman.server.connection import Connection
@@ -118,6 +118,8 @@ class Connecting:
         verdicts.remember(config, verdict)
         server = Server(connection, agreement, owner.close)
         weakref.finalize(server, _abandoned, owner.loop, owner.closing, config.name).atexit = False
+        if config.log_level is not None:
+            await _ask_for_logs(server, config.log_level)
         return server
 
 
@@ -198,6 +200,19 @@ class _Owner:
             error.server = self._config.name
         if not self._ready.done():
             self._ready.set_exception(error)
+
+
+async def _ask_for_logs(server: Server, level: LogLevel) -> None:
+    """Ask for log lines; a server that has none, or refuses, is of use all the same."""
+    if server.era == "handshake" and server.capabilities.logging is None:
+        return
+    try:
+        await server.set_log_level(level)
+    except asyncio.CancelledError:
+        await server.aclose()
+        raise
+    except DragomanError as error:
+        log.warning("%s: it sends no log lines of level %s (%s)", server.name, level, error.what)
 
 
 def _plan(target: Target | Transport, name: str) -> tuple[ServerConfig, Callable[[ServerConfig], Transport]]:

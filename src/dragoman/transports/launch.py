@@ -135,8 +135,8 @@ def _program(config: ServerConfig, search: str, cwd: Path | None) -> Path:
             return path.absolute()
     for path in places:
         _check_program(config, path)
-    hint = _install_hint(command, search)
-    raise CommandNotFound(f"command {command!r} is nowhere on PATH ({search})", server=config.name, hint=hint)
+    hint = f"{_install_hint(command, search) or CommandNotFound.default_hint} It was looked for in {search}."
+    raise CommandNotFound(f"command {command!r} is nowhere on PATH", server=config.name, hint=hint)
 
 
 def _check_program(config: ServerConfig, path: Path) -> None:

@@ -42,7 +42,7 @@ def test_servers_are_found_wherever_a_host_puts_them(mapping: dict[str, Any]) ->
 def test_one_pasted_server_is_called_after_what_it_is() -> None:
     """As a server that is given in code."""
     (config,) = parse('{"command": "npx", "args": ["-y", "thing"]}').servers
-    assert (config.name, config.args) == ("npx", ("-y", "thing"))
+    assert (config.name, config.args) == ("thing", ("-y", "thing"))
 
 
 def test_both_roots_are_joined() -> None:
