@@ -65,7 +65,7 @@ async def first_start(config: HubConfig, folder: str) -> dict[str, float]:
     async with hub:
         calls.add(asyncio.create_task(call(CALLED)))
         async for change in changes:
-            if isinstance(change, ServerChanged) and change.status.state == "ready" and change.server not in ready:
+            if change.status.state == "ready" and change.server not in ready:
                 ready[change.server] = perf_counter()
                 if change.server != CALLED:
                     calls.add(asyncio.create_task(call(change.server)))
