@@ -64,11 +64,11 @@ async def refused(**settings: Any) -> ConfigError:
 
 
 async def test_a_command_that_is_nowhere_is_named_with_the_path_searched(tmp_path: Path) -> None:
-    """The server's own PATH counts, and the error shows it."""
+    """The server's own PATH counts, and a note to the error shows it."""
     error = await refused(command="no-such-server", env={"PATH": f"{tmp_path}:/nonexistent"})
     assert isinstance(error, CommandNotFound)
     assert "'no-such-server'" in str(error)
-    assert f"{tmp_path}:/nonexistent" in str(error)
+    assert f"{tmp_path}:/nonexistent" in error.__notes__[0]
 
 
 @pytest.mark.parametrize(

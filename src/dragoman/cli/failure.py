@@ -10,7 +10,6 @@ from dragoman.cli.exit_codes import BUG, INTERRUPTED, NOBODY_READS, OUTPUT_LOST,
 from dragoman.cli.plain import one_line, safe
 from dragoman.cli.screen import OutputLost, Screen, drop_output
 from dragoman.errors import (
-    CommandNotFound,
     ConfigError,
     DragomanError,
     HttpError,
@@ -119,10 +118,8 @@ def _hint(error: DragomanError) -> str:
 
 
 def _told(error: DragomanError) -> str:
-    """Tell what happened, without the search path, which all know, and without the body, which stands below."""
+    """Tell what happened, without the body, which stands below."""
     what = one_line(error.what[:_LONGEST_WHAT])
-    if isinstance(error, CommandNotFound):
-        return what.partition(" on PATH (")[0] + " on PATH" if " on PATH (" in what else what
     body = one_line(error.body)[:_LONGEST_SAME] if isinstance(error, HttpError) else ""
     return what.partition(f": {body}")[0] if body else what
 

@@ -135,8 +135,10 @@ def _program(config: ServerConfig, search: str, cwd: Path | None) -> Path:
             return path.absolute()
     for path in places:
         _check_program(config, path)
-    hint = f"{_install_hint(command, search) or CommandNotFound.default_hint} It was looked for in {search}."
-    raise CommandNotFound(f"command {command!r} is nowhere on PATH", server=config.name, hint=hint)
+    hint = _install_hint(command, search)
+    error = CommandNotFound(f"command {command!r} is nowhere on PATH", server=config.name, hint=hint)
+    error.add_note(f"It was looked for in {search}.")  # too long for a status line or a log
+    raise error
 
 
 def _check_program(config: ServerConfig, path: Path) -> None:
