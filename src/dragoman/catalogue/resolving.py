@@ -28,6 +28,7 @@ _ShelfOf: TypeAlias = Callable[[Shelves], Shelf[E]]
 
 _SHOWN_CHARS: Final = 200
 _MOST_SHOWN: Final = 5
+_LONG: Final = 200
 
 
 def _tools(shelves: Shelves) -> Shelf[ToolEntry]:
@@ -47,7 +48,9 @@ class Resolver:
 
     def splits(self, full: str) -> Iterator[tuple[str, str]]:
         """Give each reading of a full name as a known server or group and a name there, the longest server first."""
-        dot = full.rfind(".")
+        # A name of a million dots, which a model may make up, is cut nowhere that no name of a server reaches.
+        reach = len(full) if len(full) < _LONG else max(map(len, (*self._servers, *self._groups)), default=0) + 1
+        dot = full.rfind(".", 0, reach)
         while dot >= 0:
             owner = full[:dot]
             if owner in self._servers or owner in self._groups:
