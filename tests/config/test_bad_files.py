@@ -162,6 +162,7 @@ BAD: list[tuple[str, int, str, tuple[str, ...]]] = [
     ("quote-open.toml", 2, "servers.a.command", ("is no TOML", "Close the quote in the same line.")),
     ("quote-open.yaml", 3, "servers.a", ("is no YAML", "Close the quote.")),
     ("rate-zero.json", 3, "mcpServers.a.rate", ("must be more than 0",)),
+    ("reference-in-braces.yaml", 5, "servers.a.env.TOKEN", ("is no YAML", "put a reference in quotes")),
     ("reference-kind.json", 3, "mcpServers.a.cwd", ("${inputs:…} is no reference", "Did you mean ${input:…}?")),
     (
         "reference-none.json",

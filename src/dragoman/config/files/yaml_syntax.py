@@ -51,7 +51,7 @@ def parse_yaml(text: str) -> Node:
             f"is no YAML ({_harmless(told)})",
             line,
             key=_plain(composer.key),
-            hint=_advice(told, _indented_by_tab(text, line)),
+            hint=_advice(told, _line(text, line)),
         )
     except yaml.YAMLError:
         complain("is no YAML (it holds characters that no text has)", hint="Save it as text in UTF-8.")
@@ -69,14 +69,16 @@ def _harmless(told: str) -> str:
     return _QUOTED.sub(lambda found: found[0] if _SIGN.fullmatch(found[1] or found[2] or "") else "something", told)
 
 
-def _indented_by_tab(text: str, line: int | None) -> bool:
+def _line(text: str, number: int | None) -> str:
     lines = text.splitlines()
-    return line is not None and line <= len(lines) and re.match(" *\t", lines[line - 1]) is not None
+    return lines[number - 1] if number is not None and number <= len(lines) else ""
 
 
-def _advice(told: str, tab: bool) -> str:  # noqa: FBT001 - what was seen of the line
-    if tab:
+def _advice(told: str, line: str) -> str:
+    if re.match(" *\t", line):
         return "Indent with spaces, never with tabs."
+    if "flow" in told and re.search(r"[\s:,{\[]\$\{", line):
+        return 'Within braces and brackets, put a reference in quotes: "${…}".'
     if "mapping values are not allowed" in told:
         return "Put text that holds a colon and a blank in quotes, and look at the indentation."
     if "end of stream" in told:
