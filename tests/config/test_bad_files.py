@@ -139,6 +139,7 @@ BAD: list[tuple[str, int, str, tuple[str, ...]]] = [
     ("misspelled-restart.yaml", 5, "servers.a.restart.breakr", ("is no setting", "Did you mean 'breaker'?")),
     ("misspelled-root.json", 2, "mcpServer", ("is no part of a configuration", "Did you mean 'mcpServers'?")),
     ("misspelled-timeout.json", 3, "mcpServers.a.timout", ("is no setting of a server", "Did you mean 'timeout'?")),
+    ("misspelled-url.json", 2, "mcpServers.a.ulr", ("is no setting of a server", "Did you mean 'url'?")),
     ("name-without-quotes.json", 2, "", ("a name stands without quotes", 'JSON wants straight double quotes: "like')),
     ("neither-command-nor-url.json", 1, "mcpServers.a.command", ("is missing: a server needs a command or a",)),
     ("no-servers.json", 1, "", ("the file names no servers", 'Put the servers below "mcpServers" or')),

@@ -137,8 +137,11 @@ def meant(written: str) -> str | None:
 
 def near(written: str, known: Iterable[str]) -> str | None:
     """Give the known word that is most like a wrong one, if any is much like it."""
-    found = get_close_matches(written[:_LONGEST], list(known), n=1, cutoff=_CLOSE)
-    return found[0] if found else None
+    words = list(known)
+    if found := get_close_matches(written[:_LONGEST], words, n=1, cutoff=_CLOSE):
+        return found[0]
+    # In a short word, two letters that changed places are a third of it: `ulr`.
+    return next((word for word in words if len(word) == len(written) and sorted(word) == sorted(written)), None)
 
 
 _SPELLINGS: Final[Mapping[str, tuple[str, str]]] = {
