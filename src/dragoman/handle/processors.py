@@ -1,7 +1,8 @@
 """How many processors this process may use, and how many of them are idle.
 
 It reads the kernel's own counters: `/proc/stat`, the set of processors this process may run on, and the quota of its
-control group. It decides nothing; `gate` does. Where the system tells nothing (no Linux), the idleness is unknown.
+control group. Processors that others keep busy count as idle as far as `offspring` does not want them. It decides
+nothing; `gate` does. Where the system tells nothing (no Linux), the idleness is unknown.
 """
 
 from __future__ import annotations
@@ -15,10 +16,15 @@ from typing import Final
 
 from msgspec import Struct
 
+from dragoman.handle.offspring import Offspring
+
 __all__ = ["Processors", "Quota", "idle_seconds", "quota_of"]
 
 _IDLE_COLUMN: Final = 4
 """Of a line of `/proc/stat`. The next one, waiting for a disk, is not counted as idle: more work would wait as well."""
+
+_FEW: Final = 0.5
+"""With fewer idle processors than that, it is looked for whose sake."""
 
 _SHORTEST: Final = 0.015
 """Seconds between two looks that tell something: the counters go in steps of 10 ms."""
@@ -49,7 +55,19 @@ class Processors:
     ``proc`` and ``groups`` are where the kernel's files are mounted, ``clock`` gives seconds that never go back.
     """
 
-    __slots__ = ("_clock", "_idle", "_last", "_quota", "_stat", "_usable", "_used", "_when", "count")
+    __slots__ = (
+        "_clock",
+        "_idle",
+        "_last",
+        "_offspring",
+        "_quota",
+        "_spare",
+        "_stat",
+        "_usable",
+        "_used",
+        "_when",
+        "count",
+    )
 
     def __init__(
         self,
@@ -59,6 +77,8 @@ class Processors:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stat = proc / "stat"
+        self._offspring = Offspring(proc)
+        self._spare = 0.0
         self._clock = clock
         self._usable = _affinity()
         self._quota = quota_of(proc / "self" / "cgroup", groups)
@@ -84,9 +104,23 @@ class Processors:
             self._idle = None
             return None
         used = None if self._quota is None else self._quota.used()
-        self._idle = self._since(idle, used, elapsed)
+        self._idle = self._at_least_spare(self._since(idle, used, elapsed))
         self._last, self._used, self._when = idle, used, now
         return self._idle
+
+    def _at_least_spare(self, idle: float | None) -> float | None:
+        """Give no less than what our own processes leave, in two looks one after the other, if others are busy.
+
+        A server that starts gets its part of a busy machine whatever else starts; one that only waits needs none.
+        """
+        before, self._spare = self._spare, 0.0
+        if idle is None or idle >= _FEW or self._quota is not None:
+            return idle
+        wanting = self._offspring.wanting()
+        if wanting is None:
+            return idle
+        self._spare = max(0.0, float(self.count - wanting))
+        return max(idle, min(before, self._spare))
 
     def _since(self, idle: float, used: float | None, elapsed: float) -> float | None:
         if self._last is None:
