@@ -26,6 +26,9 @@ class Found(Struct, frozen=True):
         """The tool's full name."""
         return self.entry.full_name
 
+    def __repr__(self) -> str:
+        return f"Found({self.name!r}, score={self.score:.3g})"
+
 
 class Finder:
     """Finds tools by what they do. Nothing is built before the first question."""

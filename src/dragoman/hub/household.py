@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import time
 from asyncio import AbstractEventLoop, Task
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar, cast
+from typing import Any, Final, Self, TypeAlias, TypeVar, cast
 from weakref import WeakSet
 
 from msgspec import structs
@@ -45,6 +46,9 @@ __all__ = ["Household", "Servers"]
 T = TypeVar("T")
 
 Servers: TypeAlias = HubConfig | Mapping[str, Target] | Iterable[Target]
+
+#: So many servers are named to whoever asks for one that is not there.
+_NAMED: Final = 8
 
 
 class Household:
@@ -383,6 +387,17 @@ class Household:
             raise self._unusable()
         return self._loop
 
+    def __repr__(self) -> str:
+        if self._closed:
+            told = "closed"
+        elif self._fleet_made is None:
+            told = "not started"
+        else:
+            states = Counter(handle.state for handle in list(self._fleet_made.handles.values()))
+            told = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in states.items())
+        servers = len(self._config.servers)
+        return f"<Hub of {servers} server{'' if servers == 1 else 's'}{told and f': {told}'}>"
+
     def _unusable(self) -> UsageError:
         if self._closed:
             return UsageError("the hub is closed", hint="Make a new one; a hub is used once.")
@@ -394,8 +409,11 @@ class Household:
     def _handle(self, name: str) -> Handle:
         handle = self._fleet.handles.get(name)
         if handle is None:
-            near = nearest(name, self._fleet.handles)
-            hint = f"Did you mean {' or '.join(near)}?" if near else "Add it by add_server()."
+            known = list(self._fleet.handles)
+            near = nearest(name, known)
+            names = ", ".join([*known[:_NAMED], *(["…"] if len(known) > _NAMED else [])])
+            hint = f"The servers are {names}." if known else "Add it by add_server()."
+            hint = f"Did you mean {' or '.join(near)}?" if near else hint
             raise UnknownName(f"there is no server {name!r}", name=name, nearest=near, hint=hint)
         return handle
 
@@ -465,7 +483,8 @@ def _config_of(servers: Servers) -> HubConfig:
     if isinstance(servers, HubConfig):
         return servers
     if isinstance(servers, str | ServerConfig):
-        raise ConfigError("one server is no list of servers", hint="Give a list: Hub([…]).")
+        hint = "Give a list: Hub([…]). The servers of a file are opened by Hub.open(…)."
+        raise ConfigError("one server is no list of servers", hint=hint)
     if isinstance(servers, Mapping):
         named = cast("Mapping[str, Target]", servers)
         for name, target in named.items():

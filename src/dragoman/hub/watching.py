@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, Self
 
+from dragoman.config.model import redact_url
 from dragoman.errors import DragomanError, ServerError, UsageError
 from dragoman.events import ResourceChanged
 from dragoman.handle.handle import Handle
@@ -77,6 +78,9 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<Watch of {redact_url(self.uri)!r}>"
 
     def _begin(self) -> None:
         if self._task is None and not self._queue.over:
