@@ -174,10 +174,24 @@ async def test_a_dropped_stream_is_opened_again_and_said_so(family: str, clock: 
         assert again.params["notifications"] == first.params["notifications"]
 
 
-async def test_a_stream_that_keeps_breaking_is_opened_more_and_more_rarely(clock: Clock, neighbour: Server) -> None:
-    """In an hour of failures there are few attempts: no storm falls on a server that is in trouble."""
+async def test_a_stream_that_keeps_breaking_is_opened_more_and_more_rarely(
+    clock: Clock, neighbour: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In an hour of failures there are few attempts, each is told to who wants to know, and one line stands in the log.
+
+    When the stream stood again, the next break is news.
+    """
+    caplog.set_level("INFO", "dragoman")
     peer = Listened(family="exchanges")
-    async with connect(peer.transport) as server, server.listen(tools=True) as changes:
+    breaks: list[None] = []
+
+    def lines() -> int:
+        return sum("stream of changes broke" in record.message for record in caplog.records)
+
+    async with (
+        connect(peer.transport) as server,
+        server.listen(tools=True, on_break=lambda: breaks.append(None)) as changes,
+    ):
         attempts = 0
 
         async def broken(message: Outgoing) -> None:
@@ -190,9 +204,14 @@ async def test_a_stream_that_keeps_breaking_is_opened_more_and_more_rarely(clock
         for _ in range(360):
             await clock.forward(10)
         assert 60 < attempts < 300
+        assert attempts <= len(breaks) <= attempts + 1
+        assert lines() == 1
         peer.transport.carry = None
         await clock.forward(60)
         assert await take(changes, 1) == [Relistened()]
+        peer.ends[peer.streams[-1].id].cancel()
+        await quiet()
+        assert lines() == 2
 
 
 @pytest.mark.parametrize(

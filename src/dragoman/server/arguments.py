@@ -15,7 +15,7 @@ from msgspec import Raw
 from dragoman.errors import InvalidArguments
 from dragoman.protocol.jsonrpc import encode, printable
 
-__all__ = ["written"]
+__all__ = ["check_texts", "written"]
 
 
 def written(arguments: Mapping[str, Any] | Raw | None, name: str) -> bytes:
@@ -39,6 +39,19 @@ def written(arguments: Mapping[str, Any] | Raw | None, name: str) -> bytes:
     return data
 
 
+def check_texts(arguments: Mapping[str, Any] | None, prompt: str) -> None:
+    """See that the arguments of a prompt are what prompts take alone: texts.
+
+    Raises:
+        InvalidArguments: one of them is none.
+    """
+    for name, value in (arguments or {}).items():
+        if not isinstance(value, str):
+            what = f"the argument {printable(str(name))} of the prompt {printable(prompt)} must be a text"
+            hint = "Prompts take texts alone: write it as one."
+            raise InvalidArguments(f"{what}, not a {type(value).__name__}", path=_below(name), hint=hint)
+
+
 def _as_dict(arguments: object, name: str) -> dict[object, object]:
     if not isinstance(arguments, Mapping):
         kind = type(arguments).__name__
@@ -60,5 +73,10 @@ def _place_of_no_number(value: object) -> str | None:
     for name, part in parts:
         below = _place_of_no_number(part)
         if below is not None:
-            return f"/{str(name).replace('~', '~0').replace('/', '~1')}{below}"
+            return f"{_below(name)}{below}"
     return None
+
+
+def _below(name: object) -> str:
+    """Give the step of a JSON pointer that leads to a member."""
+    return f"/{str(name).replace('~', '~0').replace('/', '~1')}"

@@ -44,7 +44,7 @@ from dragoman.protocol.types import (
     Tool,
 )
 from dragoman.protocol.versions import Era
-from dragoman.server.arguments import written
+from dragoman.server.arguments import check_texts, written
 from dragoman.server.calls import Calls
 from dragoman.server.connection import Connection, ProgressHandler
 from dragoman.server.listing import MOST_PROBLEMS, list_all
@@ -327,8 +327,16 @@ class Server:
         timeout: float | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> PromptResult:
-        """Give a prompt with its arguments filled in; values are text."""
+        """Give a prompt with its arguments filled in.
+
+        Raises:
+            InvalidArguments: one of them is no text, as prompts take alone; nothing was sent.
+        """
         members = self._members(name, arguments)
+        try:
+            check_texts(arguments, name)
+        except InvalidArguments as error:
+            raise self._connection.named(error) from None
         raw = await self._calls.call("prompts/get", members, name=name, timeout=timeout, meta=meta)
         return self._calls.read(PromptResult, raw, f"prompt {name}")
 
@@ -368,16 +376,18 @@ class Server:
         resources: bool = False,
         uris: Iterable[str] = (),
         task_ids: Iterable[str] = (),
+        on_break: Callable[[], object] | None = None,
     ) -> Listening:
         """Hear of changes: ``async with server.listen(tools=True) as changes: async for change in changes: …``.
 
         ``uris`` are resources to watch. A stream that breaks is opened again with back-off; a `Relistened` then says
-        that something may have been missed. Source: 2026-07-28 basic/patterns/subscriptions.
+        that something may have been missed. ``on_break`` is called each time that it breaks: the server may be gone.
+        Source: 2026-07-28 basic/patterns/subscriptions.
         """
         wanted = ChangeFilter(
             tools=tools, prompts=prompts, resources=resources, uris=tuple(uris), task_ids=tuple(task_ids)
         )
-        listening = self._subscriptions.listen(wanted)
+        listening = self._subscriptions.listen(wanted, on_break)
         listening.keeper = self
         return listening
 

@@ -78,9 +78,9 @@ class Subscriptions:
         connection.on_change = self._heard
         calls.on_renewed = self._missed
 
-    def listen(self, wanted: ChangeFilter) -> Listening:
-        """Give a listener; it begins to hear when it is entered."""
-        return Listening(self, wanted)
+    def listen(self, wanted: ChangeFilter, on_break: Callable[[], object] | None = None) -> Listening:
+        """Give a listener; it begins to hear when it is entered. ``on_break`` is called when its stream breaks."""
+        return Listening(self, wanted, on_break)
 
     async def join(self, listener: Listening) -> ChangeFilter:
         """Let a listener of the handshake era hear, subscribing to its resources; give what is honoured."""
@@ -166,13 +166,17 @@ class Listening:
     `Relistened` says so.
     """
 
-    def __init__(self, subscriptions: Subscriptions, wanted: ChangeFilter) -> None:
+    def __init__(
+        self, subscriptions: Subscriptions, wanted: ChangeFilter, on_break: Callable[[], object] | None = None
+    ) -> None:
         self.wanted = wanted
         self.honoured = ChangeFilter()
         self.subscription_id: int | None = None
         self.watched: list[str] = []
         self.keeper: object = None  # what must live as long as this
         self._subscriptions = subscriptions
+        self._on_break = on_break
+        self._broken = False
         self._queue: Queue[Change | _Over] = Queue()
         self._stream: Task[None] | None = None
         self._acknowledged: Future[None] | None = None
@@ -253,6 +257,7 @@ class Listening:
         """Take a notification of this listener's own stream."""
         if method == _ACKNOWLEDGED:
             self.honoured = ChangeFilter.from_wire(notifications)
+            self._broken = False
             if self._acknowledged is not None and not self._acknowledged.done():
                 self._acknowledged.set_result(None)
             else:
@@ -287,7 +292,7 @@ class Listening:
                 if self._is_refusal(error):
                     self._finish(error)
                     return
-                log.info("%s: the stream of changes broke (%s); listening again", connection.config.name, error.what)
+                self._tell_broken(error)
             except DragomanError as error:
                 self._finish(error)
                 return
@@ -298,6 +303,14 @@ class Listening:
                 pause = _FIRST_PAUSE
             await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _tell_broken(self, error: DragomanError) -> None:
+        """Tell that the stream broke: in the log once, until it stands again."""
+        level = logging.DEBUG if self._broken else logging.INFO
+        self._broken = True
+        log.log(level, "%s: the stream of changes broke (%s); listening again", self._config.name, error.what)
+        if self._on_break is not None:
+            self._on_break()
 
     def _is_refusal(self, error: DragomanError) -> bool:
         """Whether asking again would not help, or asking did not work even once: that is the caller's to know."""
