@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 from collections.abc import Callable
@@ -15,9 +16,10 @@ from dragoman.config.model import ServerConfig
 from dragoman.errors import ConnectionLost
 from dragoman.events import CatalogueChanged, ServerLost, ServerRecovered
 from dragoman.handle import lister
-from tests.handle.stage import SOON, Stage, http, stage, stdio
+from tests.handle.stage import LONG, SOON, Stage, http, listing_http, stage, stdio
 from tests.samples.test_samples import listening
 from tests.server.peer import META, Json, Peer, Request, RpcError, a_tool, always, silence, text
+from tests.servers.http_faults import Visit, serving
 
 LOCAL = ServerConfig(name="local", transport="peer", restart=SOON)
 ERAS = ["2025-11-25", "2026-07-28"]
@@ -393,3 +395,72 @@ async def test_a_process_that_was_killed_is_listed_anew() -> None:
         await on.until(lambda: on.events(ServerRecovered, "a"))
         assert await on.call("a", "change", what="tools") == "changed"
         assert on.status("a").state == "ready"
+
+
+async def test_a_broken_stream_of_changes_has_the_server_asked() -> None:
+    """A server behind an address is gone, and nobody calls it: the stream tells, not the next question in an hour."""
+
+    async def discovered(visit: Visit) -> None:
+        await visit.answer(visit.result(supportedVersions=ERAS[1:], capabilities=TELLING))
+
+    async def listened(visit: Visit) -> None:
+        meta = {META + "subscriptionId": visit.id}
+        told = {"_meta": meta, "notifications": visit.message["params"]["notifications"]}
+        said = {"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": told}
+        await visit.stream()
+        await visit.event(json.dumps(said).encode())
+        await ended.wait()
+        visit.reset()
+
+    async def reset(visit: Visit) -> None:
+        visit.reset()
+
+    ended = asyncio.Event()
+    script = listing_http({"server/discover": discovered, "subscriptions/listen": listened})
+    async with serving(script) as server, stage(http("a", server.url, health_interval=3600.0)) as on:
+        await on.until_listed("a")
+        server.script = reset
+        ended.set()
+        await on.until(lambda: on.events(ServerLost, "a"))
+
+
+async def test_whoever_asks_for_one_listing_leaves_the_others_alone() -> None:
+    """Another one that failed is tried again when that is due, and does not count as failed once more."""
+    peer = offering("one", capabilities={"tools": {}, "prompts": {}})
+
+    async def refuse(_: Request) -> Json:
+        raise RpcError(-32603, "the database is away")
+
+    peer.answers["prompts/list"] = refuse
+    slowly = ServerConfig(name="local", transport="peer", restart=LONG)
+    async with stage(slowly, peers={"local": lambda: peer}) as on:
+        await on.until_state("local", "degraded")
+        for _ in range(3):
+            await on.handle("local").refresh("tools")
+        assert [len(peer.params(f"{what}/list")) for what in ("tools", "prompts")] == [4, 1]
+        assert on.handle("local").state == "degraded"
+        peer.answers["prompts/list"] = always({"prompts": [{"name": "greet"}]})
+        await on.handle("local").refresh("prompts")
+        assert on.handle("local").state == "ready"
+
+
+async def test_a_listing_that_was_not_tried_since_another_failed_is_tried_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both had changed; it had been listed before, and is outdated all the same."""
+    monkeypatch.setattr(lister, "_PAUSE", 0.2)  # so both come into one round
+    peer = offering("one", capabilities={"tools": {"listChanged": True}, "prompts": {"listChanged": True}})
+    peer.answers["prompts/list"] = always({"prompts": [{"name": "greet"}]})
+
+    async def refuse(_: object) -> None:
+        peer.transport.carry = None
+        raise ConnectionLost("it broke")
+
+    async with stage(LOCAL, peers={"local": lambda: peer}) as on:
+        await on.until_listed("local")
+        peer.answers["prompts/list"] = always({"prompts": [{"name": "farewell"}]})
+        peer.transport.carry = refuse
+        announce(peer, "tools")
+        announce(peer, "prompts")
+        await on.until(lambda: "degraded" in on.course("local"))
+        await on.until(lambda: [entry.key for entry in on.catalogue.all_prompts("local")] == ["farewell"])

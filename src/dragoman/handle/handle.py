@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from dragoman.config.model import ServerConfig
 from dragoman.errors import ConnectionLost, DragomanError, RequestTimeout
+from dragoman.events import Listing
 from dragoman.handle.backoff import delay, fate
 from dragoman.handle.condition import Condition
 from dragoman.handle.gate import Gate, Ticket
@@ -210,10 +211,10 @@ class Handle:
         if self._tending is not None:
             self._tending.suspect()
 
-    async def refresh(self) -> None:
-        """List anew what the server offers, if it is connected. What can't be listed shows in its state."""
+    async def refresh(self, *what: Listing) -> None:
+        """List these anew (none: all that the server offers), if it is connected. What fails shows in its state."""
         if self._tending is not None:
-            await self._tending.refresh()
+            await self._tending.refresh(*what)
 
     async def stop(self, reason: str = "it was stopped") -> None:
         """Close the connection, or give the attempt up, and stay so until `start`.

@@ -55,16 +55,16 @@ class Lister:
         self._fetched: set[Listing] = set()
         self._failed: dict[Listing, DragomanError] = {}
         self._failures = 0
-        self._asking: list[Future[None]] = []
+        self._asking: list[tuple[frozenset[Listing], Future[None]]] = []
         self._news = asyncio.Event()
         self._hearing = asyncio.Event()
         self._rested_at = self._retry_at = self._loop.time()
         self.listed = not self._wanted
 
-    async def refresh(self) -> None:
-        """Fetch everything anew, and wait for it; what fails shows in the server's state."""
+    async def refresh(self, *what: Listing) -> None:
+        """Fetch these anew (none: everything), and wait for it; what fails shows in the server's state."""
         asking = self._loop.create_future()
-        self._asking.append(asking)
+        self._asking.append((frozenset(what or _ALL), asking))
         self._news.set()
         await asking
 
@@ -77,7 +77,7 @@ class Lister:
                     await self._hearing.wait()
             await self._keep_up()
         finally:
-            for asking in self._asking:
+            for _, asking in self._asking:
                 if not asking.done():
                     asking.set_result(None)
             hearing.cancel()
@@ -106,18 +106,23 @@ class Lister:
     async def _round(self) -> None:
         """Fetch what is wanted, and once more what failed. One that fails leaves the others alone."""
         asking, self._asking = self._asking, []
-        wanted = set(_ALL) if asking else self._wanted | self._failed.keys()
-        self._wanted = set()
         began = self._loop.time()
+        wanted = self._wanted.union(*(what for what, _ in asking))
+        if not asking or self._retry_at <= began:  # whoever asks for one listing does not hasten another that failed
+            wanted |= self._failed.keys()
+        untried, self._wanted = wanted.copy(), set()
         try:
             for what in _ALL:
-                if what in wanted and not await self._fetch(what):
-                    break
+                if what in wanted:
+                    untried.discard(what)
+                    if not await self._fetch(what):
+                        break
+            self._wanted |= untried  # the server was in trouble before: they are due with what failed
             self._conclude(wanted)
         finally:
             now = self._loop.time()
             self._rested_at = now + max(_PAUSE, _REST * (now - began))
-            for each in asking:
+            for _, each in asking:
                 if not each.done():
                     each.set_result(None)
 
@@ -167,10 +172,11 @@ class Lister:
             self._handle.heal("listing")
             self._handle.settled()
             return
-        # What was not even tried, because the server was in trouble before, is due with the rest.
-        self._wanted |= wanted - self._fetched - self._failed.keys()
+        failed = [(what, error) for what, error in self._failed.items() if what in wanted]
+        if not failed:
+            return
         self._failures += 1
-        what, error = next(iter(self._failed.items()))
+        what, error = failed[0]
         asked: float | None = getattr(error, "retry_after", None)
         self._retry_at = self._loop.time() + delay(
             self._failures, self._handle.config.restart, random.random, retry_after=asked
@@ -190,7 +196,10 @@ class Lister:
         while (tools or prompts or resources) and self._server.is_connected:
             began = self._loop.time()
             try:
-                async with self._server.listen(tools=tools, prompts=prompts, resources=resources) as changes:
+                listening = self._server.listen(
+                    tools=tools, prompts=prompts, resources=resources, on_break=self._handle.suspect
+                )
+                async with listening as changes:
                     self._hearing.set()
                     self._wish(*self._fetched)  # it may have changed before anybody heard
                     async for change in changes:

@@ -20,6 +20,7 @@ from dragoman.errors import (
     RequestTimeout,
     ServerError,
 )
+from dragoman.events import Listing
 from dragoman.handle.keeper import Keeper, Supervised
 from dragoman.handle.lister import Lister
 from dragoman.server.server import Server
@@ -69,9 +70,9 @@ class Tending:
         self._doubted = self._suspected = True
         self._news.set()
 
-    async def refresh(self) -> None:
-        """List everything anew."""
-        await self._lister.refresh()
+    async def refresh(self, *what: Listing) -> None:
+        """List these anew; none: everything."""
+        await self._lister.refresh(*what)
 
     async def run(self) -> DragomanError | None:
         """Tend the connection; give why it is lost, or None if it was idle for long enough.
@@ -171,6 +172,7 @@ class Tending:
             return self._judge(error)
         self._seen()
         self._in_vain = False
+        self._doubted = self._suspected  # by whatever failed since it was asked
         self._unanswered = 0
         self._handle.heal("silence")
         return None
