@@ -97,7 +97,10 @@ class ConfigReloaded(Event, frozen=True, kw_only=True, gc=False):
 
 
 class CatalogueChanged(Event, frozen=True, kw_only=True, gc=False):
-    """What a server offers is another now. ``added`` and ``removed`` are names on that server (or URIs)."""
+    """What a server offers is another now. ``added`` and ``removed`` are names on that server (or URIs).
+
+    They are complete up to a million characters of names each; ``total`` counts what is listed now.
+    """
 
     server: str
     what: Listing
@@ -121,7 +124,10 @@ class CallStarted(Event, frozen=True, kw_only=True, gc=False):
 
 
 class CallProgressed(Event, frozen=True, kw_only=True, gc=False):
-    """The server told how far a call is: ``progress`` of ``total``, in its own unit."""
+    """The server told how far a call is: ``progress`` of ``total``, in its own unit.
+
+    Of ``message``, 4,000 characters are repeated.
+    """
 
     call_id: int
     server: str
@@ -132,7 +138,10 @@ class CallProgressed(Event, frozen=True, kw_only=True, gc=False):
 
 
 class CallFinished(Event, frozen=True, kw_only=True, gc=False):
-    """A call was answered, after ``seconds`` in all, with ``size`` bytes. ``is_error``: the tool reports a failure."""
+    """A call was answered, after ``seconds`` in all, with ``size`` bytes. ``is_error``: the tool reports a failure.
+
+    ``server`` is the one that answered: of a group, that may be another than the call began on.
+    """
 
     call_id: int
     server: str
@@ -146,7 +155,8 @@ class CallFinished(Event, frozen=True, kw_only=True, gc=False):
 class CallFailed(Event, frozen=True, kw_only=True, gc=False):
     """A call ended in an error, or was given up by its caller (code ``call.cancelled``).
 
-    ``code`` and ``reason`` tell the error; ``rpc_code`` is the JSON-RPC code, if the server answered with one.
+    ``server`` is the one that failed, of a group the last one. ``code`` and ``reason`` tell the error; ``rpc_code`` is
+    the JSON-RPC code, if the server answered with one.
     """
 
     call_id: int
@@ -205,7 +215,10 @@ class ResourceChanged(Event, frozen=True, kw_only=True, gc=False):
 
 
 class LogReceived(Event, frozen=True, kw_only=True, gc=False):
-    """A server sent a log line; ``data`` is any JSON value, as the server chose it."""
+    """A server sent a log line; ``data`` is any JSON value, as the server chose it.
+
+    Of one that has more than 64 KiB, ``data`` is a text: its beginning.
+    """
 
     server: str
     level: str

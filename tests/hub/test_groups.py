@@ -9,8 +9,16 @@ from pathlib import Path
 import pytest
 
 from dragoman import Group, Restart, Retry
-from dragoman.errors import InvalidArguments, OutcomeUnknown, ServerError, ServerNotReady, ToolDisabled, UnknownName
-from dragoman.events import CallRetried
+from dragoman.errors import (
+    InvalidArguments,
+    OutcomeUnknown,
+    RateLimited,
+    ServerError,
+    ServerNotReady,
+    ToolDisabled,
+    UnknownName,
+)
+from dragoman.events import CallFailed, CallFinished, CallRetried, CallStarted
 from tests.hub.listening import until
 from tests.hub.serving import (
     READ_ONLY,
@@ -155,13 +163,36 @@ async def test_a_slow_read_is_asked_on_the_next_server_too(peers: dict[str, Peer
     ]
     async with hub_of(*servers, groups=HEDGED) as hub:
         await hub.wait_ready()
-        events = heard(hub.events(CallRetried))
+        events = heard(hub.events(CallRetried, CallFinished))
         assert (await hub.call_tool("g.who")).text == "b"
         await peers["a"].got("notifications/cancelled")
-        await until(lambda: events)
-        (told,) = events
+        await until(lambda: len(events) == 2)
+        told, finished = events
         assert isinstance(told, CallRetried)
         assert (told.why, told.server) == ("hedge", "b")
+        assert isinstance(finished, CallFinished)
+        assert finished.server == "b"
+
+
+async def test_the_end_of_a_call_is_told_of_the_server_that_was_asked_last(peers: dict[str, Peer]) -> None:
+    """Whether it answered or failed; the beginning names the one that was to be asked first."""
+
+    async def busy(_: object) -> None:
+        raise RateLimited("later", status=429, retry_after=60.0)
+
+    async with hub_of(a_peer("a", {"who": says("a")}), a_peer("b", {"who": says("b")}), groups=BOTH) as hub:
+        await hub.wait_ready()
+        events = heard(hub.events(CallStarted, CallFinished, CallFailed))
+        peers["a"].transport.carry = busy
+        assert (await hub.call_tool("g.who")).text == "b"
+        peers["b"].transport.carry = busy
+        with pytest.raises(RateLimited):
+            await hub.call_tool("g.who")
+        await until(lambda: len(events) == 4)
+        assert [(type(each), getattr(each, "server", "")) for each in events] == [
+            *((CallStarted, "a"), (CallFinished, "b")),
+            *((CallStarted, "a"), (CallFailed, "b")),
+        ]
 
 
 async def test_a_hedge_that_fails_leaves_the_first_alone(peers: dict[str, Peer]) -> None:

@@ -47,7 +47,7 @@ async def test_a_hub_takes_what_would_stand_in_a_file(tmp_path: Path) -> None:
         (5, "a value of type int is no list"),
         ([{"command": "a"}], "a value of type dict is no server"),
         ({"mcpServers": {"a": {"command": "a"}}}, r"Hub\.from_dict"),
-        (["python a.py", "python b.py"], r"two servers are called 'python'\. Name them: Hub\(\{"),
+        (["weather --a", "weather --b"], r"two servers are called 'weather'\. Name them: Hub\(\{"),
     ],
 )
 def test_what_is_no_list_of_servers_is_refused_with_a_way_out(servers: Any, told: str) -> None:
@@ -237,3 +237,23 @@ async def test_a_server_is_stopped_started_and_restarted(peers: dict[str, Peer])
         await hub.restart_server("one")
         assert (await hub.call_tool("one.hello")).text == "hi"
         assert hub.status()["one"].connections == before + 1
+
+
+async def test_a_server_that_is_switched_off_is_not_started(tmp_path: Path) -> None:
+    """Whoever tries is told by what, and where."""
+    async with hub_of(a_process("off", disabled=True)) as hub:
+        for start in (hub.start_server, hub.restart_server):
+            with pytest.raises(UsageError, match="'off' is switched off by its setting disabled") as refused:
+                await start("off")
+            assert refused.value.server == "off"
+        assert hub.status()["off"].state == "disabled"
+    file = tmp_path / "dragoman.json"
+    file.write_text('{"servers": {"off": {"command": "true", "disabled": true}}, "keep_catalogue": false}')
+    async with Hub.open(file) as hub:
+        await hub.add_server(a_process("mine", disabled=True))
+        with pytest.raises(UsageError) as refused:
+            await hub.start_server("off")
+        assert str(file) in refused.value.what
+        with pytest.raises(UsageError) as refused:
+            await hub.start_server("mine")
+        assert str(file) not in refused.value.what

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
 import time
 from collections.abc import Awaitable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dragoman import Hub, HubConfig, ServerConfig
-from dragoman.errors import UnknownName, UsageError
-from dragoman.events import CallStarted, CatalogueChanged
+from dragoman.errors import InvalidArguments, UnknownName, UsageError
+from dragoman.events import CallStarted, CatalogueChanged, Event, ServerChanged, ServerRemoved
 from tests.hub.listening import until
-from tests.hub.serving import a_peer, a_process, echo, heard, hub_of, never, peers, says
-from tests.server.peer import Json, Peer, Request, RpcError, a_tool
+from tests.hub.serving import a_peer, a_process, echo, heard, hub_of, never, outcome, peers, says
+from tests.server.peer import Answer, Json, Peer, Request, RpcError, a_tool, always
 from tests.servers import scripted
 
 __all__ = ["peers"]
@@ -253,4 +255,105 @@ async def test_an_instrument_stands_beside_every_request(peers: dict[str, Peer])
         sent = [message["params"]["_meta"] for message in peer.received if message["method"] in methods]
         assert [meta["traceparent"] for meta in sent] == [f"00-{n}" for n in range(1, 6)]
         assert sent[0]["mine"] == 1
-        assert traces.seen == [word for method in methods for word in (f"begin {method}", "end CallFinished")]
+        seen = [word for word in traces.seen if not word.startswith(("note Server", "note Catalogue"))]
+        assert seen == [word for method in methods for word in (f"begin {method}", "end CallFinished")]
+
+
+async def test_an_instrument_hears_of_servers_though_nobody_listens_to_events(peers: dict[str, Peer]) -> None:
+    """So a span can tell how its server is connected; and the hub's servers come and go as always if it raises."""
+    seen: list[Event] = []
+
+    class Notes:
+        def begin(self, event: CallStarted) -> None:
+            pass
+
+        def end(self, event: object) -> None:
+            pass
+
+        def note(self, event: Event) -> None:
+            seen.append(event)
+            raise ValueError("broken")
+
+    hub = hub_of(a_peer("one", {"hello": says("hi")}))
+    hub.instrument(Notes())
+    async with hub:
+        await hub.wait_ready()
+        await hub.remove_server("one")
+    states = [each.status.state for each in seen if isinstance(each, ServerChanged)]
+    assert states[:2] == ["connecting", "ready"]
+    assert any(isinstance(each, ServerRemoved) for each in seen)
+
+
+async def test_only_the_kind_that_is_asked_for_is_listed_anew(peers: dict[str, Peer]) -> None:
+    """A server whose lists live no time is asked for the one list, and for no other."""
+    config = a_peer("one", {"hello": says("hi")})
+    peer = peers["one"]
+    peer.capabilities = {"tools": {}, "prompts": {}}
+
+    async def prompts(_: Request) -> Json:
+        return {"prompts": [{"name": "greet"}], "ttlMs": 0}
+
+    async def tools(_: Request) -> Json:
+        return {"tools": peer.listed, "ttlMs": 0}
+
+    peer.answers |= {"prompts/list": prompts, "tools/list": tools}
+    async with hub_of(config) as hub:
+        await hub.wait_ready()
+        for _ in range(2):
+            assert [tool.name for tool in await hub.tools()] == ["hello"]
+        assert [len(peer.params(f"{what}/list")) for what in ("tools", "prompts")] == [3, 1]
+        assert [prompt.key for prompt in await hub.prompts()] == ["greet"]
+        assert [len(peer.params(f"{what}/list")) for what in ("tools", "prompts")] == [3, 2]
+
+
+async def test_an_index_of_many_tools_is_built_beside_the_loop(peers: dict[str, Peer]) -> None:
+    """The loop goes on meanwhile; whoever gives up leaves it to the others, and a change is found by the next."""
+    many: dict[str, Answer] = {f"tool_{number}": echo for number in range(3000)}
+    told = [a_tool(name, description=f"Do the thing {name} with care") for name in many]
+    async with hub_of(a_peer("big", many, *told)) as hub:
+        await hub.wait_ready()
+        impatient = asyncio.create_task(hub.find("thing tool_1"))
+        others = [asyncio.create_task(hub.find(f"tool_{number}", 1)) for number in range(20)]
+        turns = 0
+        while not all(each.done() for each in others):
+            turns += 1
+            await asyncio.sleep(0)
+            if turns == 3:
+                impatient.cancel()
+        assert turns > 100
+        assert impatient.cancelled()
+        assert [found.result()[0].name for found in others] == [f"big.tool_{number}" for number in range(20)]
+        await hub.add_server(a_peer("late", {"xylophone": echo}))
+        await hub.wait_ready()
+        assert (await hub.find("xylophone"))[0].name == "late.xylophone"
+        await hub.remove_server("big")
+        assert await hub.find("tool_1 thing") == []
+
+
+async def test_a_hub_may_be_closed_while_it_indexes(peers: dict[str, Peer]) -> None:
+    """Nothing is left of it, and whoever asked is told."""
+    many: dict[str, Answer] = {f"tool_{number}": echo for number in range(1000)}
+    hub = hub_of(a_peer("big", many))
+    async with hub:
+        await hub.wait_ready()
+        asking = [asyncio.create_task(hub.find("tool")) for _ in range(2)]
+        await asyncio.sleep(0)
+    for each in asking:
+        assert isinstance(await outcome(each), UsageError)
+
+
+async def test_arguments_of_prompts_are_texts(peers: dict[str, Peer]) -> None:
+    """What is none is refused before anything is sent, by its name."""
+    config = a_peer("one")
+    peers["one"].capabilities = {"prompts": {}}
+    peers["one"].answers["prompts/list"] = always({"prompts": [{"name": "greet"}]})
+    peers["one"].answers["prompts/get"] = always({"messages": []})
+    wrong: Any = {"name": "you", "a/ge": 3}
+    async with hub_of(config) as hub:
+        for asking in (hub.get_prompt("one.greet", wrong), hub.server("one").get_prompt("greet", wrong)):
+            with pytest.raises(
+                InvalidArguments, match="argument a/ge of the prompt greet must be a text, not a int"
+            ) as no:
+                await asking
+            assert (no.value.path, no.value.server) == ("/a~1ge", "one")
+        assert peers["one"].params("prompts/get") == []

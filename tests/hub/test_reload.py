@@ -13,7 +13,7 @@ from msgspec import structs
 
 from dragoman import Group, Hub, HubConfig
 from dragoman.errors import ConfigError, DragomanError, UnknownName, UsageError
-from dragoman.events import ConfigReloaded
+from dragoman.events import CacheStored, ConfigReloaded
 from tests.hub.listening import until
 from tests.hub.serving import a_peer, a_process, heard, hub_of, peers, says
 from tests.server.peer import Json, Peer, Request, text
@@ -39,7 +39,8 @@ async def test_only_what_is_another_now_is_changed(peers: dict[str, Peer]) -> No
         await hub.wait_ready()
         events = heard(hub.events(ConfigReloaded))
         changed = structs.replace(other, timeout=5.0)
-        turnover = await hub.reload(HubConfig(servers=(same, changed, a_peer("new", {"hello": says("new")}))))
+        new = a_peer("new", {"hello": says("new")})
+        turnover = await hub.reload(structs.replace(hub.config, servers=(same, changed, new)))
         assert (turnover.added, turnover.removed, turnover.changed) == (("new",), ("gone",), ("other",))
         assert (await hub.call_tool("new.hello")).text == "new"
         assert (await hub.call_tool("other.hello")).text == "other"
@@ -118,7 +119,8 @@ async def test_groups_are_those_of_the_new_configuration(peers: dict[str, Peer])
             await hub.remove_server("a")
         with pytest.raises(ConfigError, match="a group called 'g'"):
             await hub.add_server(a_peer("g"))
-        await hub.reload(HubConfig(servers=(b, c), groups={"h": Group(servers=("c", "b"))}))
+        other = structs.replace(hub.config, servers=(b, c), groups={"h": Group(servers=("c", "b"))})
+        await hub.reload(other)
         await hub.wait_ready()
         assert (await hub.call_tool("h.who")).text == "c"
         await hub.stop_server("c")
@@ -150,7 +152,9 @@ async def test_calls_under_way_end_before_their_server_does(peers: dict[str, Pee
         await hub.wait_ready()
         calling = asyncio.create_task(hub.call_tool("one.slow"))
         await peers["one"].got("tools/call")
-        reloading = asyncio.create_task(hub.reload(HubConfig(servers=(structs.replace(one, timeout=5.0),))))
+        reloading = asyncio.create_task(
+            hub.reload(structs.replace(hub.config, servers=(structs.replace(one, timeout=5.0),)))
+        )
         await until(lambda: hub.config.servers[0].timeout == 5.0)
         release.set()
         assert (await calling).text == "done"
@@ -196,7 +200,8 @@ async def test_servers_come_and_go_under_callers(peers: dict[str, Peer]) -> None
             await hub.remove_server("c")
             await hub.add_server(here[2])
             servers = (here[0], structs.replace(here[1], timeout=10.0 + turn), here[2])
-            await asyncio.gather(hub.reload(HubConfig(servers=servers)), hub.reload(HubConfig(servers=servers)))
+            wanted = structs.replace(hub.config, servers=servers)
+            await asyncio.gather(hub.reload(wanted), hub.reload(wanted))
         stopping = True
         await asyncio.wait(callers)
         assert failures == []
@@ -227,3 +232,20 @@ async def test_closing_during_a_reload_leaves_nothing() -> None:
         reloading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reloading
+
+
+async def test_a_reload_says_whether_the_catalogue_is_kept(tmp_path: Path) -> None:
+    """What is known already is kept as soon as that is wished, and nothing more when it is not."""
+    servers = (a_process("one"),)
+    async with Hub(HubConfig(servers=servers, keep_catalogue=False), cache_folder=tmp_path) as hub:
+        stored = heard(hub.events(CacheStored))
+        await hub.wait_ready()
+        assert not list(tmp_path.rglob("*"))
+        await hub.reload(HubConfig(servers=servers))
+        await until(lambda: stored)
+        await hub.reload(HubConfig(servers=servers, keep_catalogue=False))
+        await hub.restart_server("one")
+        await hub.wait_ready()
+    assert len(stored) == 1
+    async with Hub(HubConfig(servers=servers), cache_folder=tmp_path) as hub:
+        assert await hub.tools(wait=0)

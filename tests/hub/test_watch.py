@@ -179,3 +179,21 @@ async def test_whoever_stops_waiting_for_a_change_leaves_the_watch_as_it_is() ->
             await asyncio.wait_for(anext(changes), 0.05)
         await change(hub)
         assert await anext(changes) == ResourceUpdated(URI)
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_change_that_two_watch_for_is_told_once(era: str) -> None:
+    """On the bus; both hear of it. If the one that spoke leaves, the other does."""
+    async with hub_of(a_process("one", f"era={era}")) as hub:
+        events = heard(hub.events(ResourceChanged))
+        async with hub.subscribe(URI) as second:
+            async with hub.subscribe(URI) as first:
+                await change(hub)
+                assert await anext(first) == await anext(second) == ResourceUpdated(URI)
+            await change(hub)
+            assert await anext(second) == ResourceUpdated(URI)
+            await until(lambda: len(events) >= 2)
+        async with hub.subscribe(URI) as third:
+            await change(hub)
+            assert await anext(third) == ResourceUpdated(URI)
+    assert len(events) == 3

@@ -20,16 +20,18 @@ from dragoman.errors import (
     ConnectionClosed,
     ConnectionLost,
     DragomanError,
+    HttpError,
+    LoginRequired,
     OutcomeUnknown,
     RequestTimeout,
     ServerError,
     ServerNotReady,
-    Unavailable,
     UsageError,
 )
 from dragoman.events import CallFailed, CallFinished, CallProgressed, CallRetried, CallStarted
 from dragoman.handle.handle import Handle
 from dragoman.hub.bus import Bus
+from dragoman.hub.excerpts import words
 from dragoman.hub.instruments import Instruments
 from dragoman.hub.requests import Request
 from dragoman.hub.retries import is_safe, read_only, repeat, verdict
@@ -42,7 +44,7 @@ __all__ = ["Calls", "Terms", "checked_timeout"]
 T = TypeVar("T")
 
 #: What may mean that the server is gone, although its connection does not say so.
-_SUSPICIOUS: Final = (ConnectionLost, OutcomeUnknown, RequestTimeout, Unavailable)
+_SUSPICIOUS: Final = (ConnectionLost, LoginRequired, OutcomeUnknown, RequestTimeout)
 #: A request that has less time left than this (seconds) is sent all the same, and told to be quick.
 _LEAST: Final = 0.001
 
@@ -56,6 +58,13 @@ class Terms(Struct):
 
 
 _PLAIN: Final = Terms()
+
+
+class _Course(Struct):
+    """One call on its way: the number by which it is told of, and the server that is asked, in the end who answered."""
+
+    number: int
+    server: str
 
 
 class Calls:
@@ -80,10 +89,10 @@ class Calls:
         patience = handle.config.timeout if terms.timeout is None else checked_timeout(terms.timeout)
         deadline = self._loop.time() + patience
         if not (self._bus.active or self._instruments):
-            return await self._settle(handle, request, terms, deadline, 0)
-        number = next(self._numbers)
+            return await self._settle(handle, request, terms, deadline, _Course(0, handle.name))
+        course = _Course(next(self._numbers), handle.name)
         return await self._told(
-            number, handle, request, terms, lambda watched: self._settle(handle, request, watched, deadline, number)
+            course, request, terms, lambda watched: self._settle(handle, request, watched, deadline, course)
         )
 
     async def make_any(
@@ -103,17 +112,15 @@ class Calls:
         handle, request = ranked[0]
         patience = handle.config.timeout if terms.timeout is None else checked_timeout(terms.timeout)
         deadline = self._loop.time() + patience
-        number = next(self._numbers)
+        course = _Course(next(self._numbers), handle.name)
         if hedge_after is not None and len(ranked) > 1 and all(_is_read_only(*member) for member in ranked):
             bound = hedge_after
-            return await self._told(
-                number, handle, request, terms, lambda t: self._raced(ranked, t, deadline, number, bound)
-            )
-        return await self._told(number, handle, request, terms, lambda t: self._in_turn(ranked, t, deadline, number))
+            return await self._told(course, request, terms, lambda t: self._raced(ranked, t, deadline, course, bound))
+        return await self._told(course, request, terms, lambda t: self._in_turn(ranked, t, deadline, course))
 
     # One server.
 
-    async def _settle(self, handle: Handle, request: Request[T], terms: Terms, deadline: float, number: int) -> T:
+    async def _settle(self, handle: Handle, request: Request[T], terms: Terms, deadline: float, course: _Course) -> T:
         """Make a request, and again after a failure if that is allowed."""
         handle.enter()
         try:
@@ -125,8 +132,8 @@ class Calls:
         heir = self._heir(handle, failure)
         if heir is not None:
             rest = Terms(self._left(deadline), terms.on_progress, terms.meta)
-            return await self._settle(heir, request, rest, deadline, number)
-        return await self._again(handle, request, terms, deadline, number, _own_closing(handle, failure))
+            return await self._settle(heir, request, rest, deadline, course)
+        return await self._again(handle, request, terms, deadline, course, _own_closing(handle, failure))
 
     def _heir(self, handle: Handle, error: DragomanError) -> Handle | None:
         """Give the handle that came in the place of this one, if the request that failed was not sent because of it."""
@@ -141,7 +148,7 @@ class Calls:
         request: Request[T],
         terms: Terms,
         deadline: float,
-        number: int,
+        course: _Course,
         first: DragomanError,
     ) -> T:
         """Repeat a request that failed, as often as that is allowed."""
@@ -151,7 +158,7 @@ class Calls:
             raise first
 
         def tell(attempt: int, delay: float, error: DragomanError) -> None:
-            self._tell_again(number, handle, request, error, attempt=attempt, delay=delay, why="retry")
+            self._tell_again(course, handle, request, error, attempt=attempt, delay=delay, why="retry")
 
         async def attempt(_: int) -> T:
             now = self._present(handle.name) or handle
@@ -180,7 +187,7 @@ class Calls:
                 timeout = self._left(deadline)
             result = await request.send(server, timeout, terms.on_progress, terms.meta)
         except DragomanError as error:
-            if isinstance(error, _SUSPICIOUS):
+            if isinstance(error, _SUSPICIOUS) or (isinstance(error, HttpError) and error.status >= 500):
                 handle.suspect()
             elif isinstance(error, ServerError):
                 handle.answered += 1
@@ -197,11 +204,12 @@ class Calls:
     # Several that stand in for one another.
 
     async def _in_turn(
-        self, members: Sequence[tuple[Handle, Request[T]]], terms: Terms, deadline: float, number: int
+        self, members: Sequence[tuple[Handle, Request[T]]], terms: Terms, deadline: float, course: _Course
     ) -> T:
         if members[0][0].server is None and len(members) > 1:
             members = await self._as_they_come(members, deadline)
         for attempt, (handle, request) in enumerate(members[:-1], 2):
+            course.server = handle.name
             handle.enter()
             try:
                 return await self._once(handle, request, terms, deadline, self._left(deadline))
@@ -210,11 +218,12 @@ class Calls:
                 failure = _own_closing(handle, error)
                 if not verdict(failure, safe=safe, elsewhere=True).again or self._loop.time() >= deadline:
                     raise
-                self._tell_again(number, members[attempt - 1][0], request, failure, attempt=attempt, why="failover")
+                self._tell_again(course, members[attempt - 1][0], request, failure, attempt=attempt, why="failover")
             finally:
                 handle.leave()
         handle, request = members[-1]
-        return await self._settle(handle, request, terms, deadline, number)
+        course.server = handle.name
+        return await self._settle(handle, request, terms, deadline, course)
 
     async def _as_they_come(
         self, members: Sequence[tuple[Handle, Request[T]]], deadline: float
@@ -243,31 +252,34 @@ class Calls:
         members: Sequence[tuple[Handle, Request[T]]],
         terms: Terms,
         deadline: float,
-        number: int,
+        course: _Course,
         hedge_after: float,
     ) -> T:
         """Ask one server after the other, each a while after the last, and give the first answer."""
         waiting = list(members)
+        asked: dict[Task[T], str] = {}
         running: set[Task[T]] = set()
         failure: DragomanError | None = None
         last: DragomanError | None = None
-        attempt = 0
         try:
             while waiting or running:
                 if waiting:
                     handle, request = waiting.pop(0)
-                    attempt += 1
+                    attempt = len(asked) + 1
                     if failure is not None:
-                        self._tell_again(number, handle, request, failure, attempt=attempt, why="failover")
+                        self._tell_again(course, handle, request, failure, attempt=attempt, why="failover")
                     elif attempt > 1:
                         late = RequestTimeout(f"no answer within {hedge_after:g} s", timeout=hedge_after)
-                        self._tell_again(number, handle, request, late, attempt=attempt, why="hedge")
+                        self._tell_again(course, handle, request, late, attempt=attempt, why="hedge")
                     failure = None
-                    asking = self._settle(handle, request, terms, deadline, number)
-                    running.add(self._loop.create_task(asking, name=f"dragoman asks {handle.name}"))
+                    asking = self._settle(handle, request, terms, deadline, course)
+                    task = self._loop.create_task(asking, name=f"dragoman asks {handle.name}")
+                    asked[task] = handle.name
+                    running.add(task)
                 pause = hedge_after if waiting else None
                 done, running = await asyncio.wait(running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
+                    course.server = asked[task]
                     error = task.exception()
                     if error is None:
                         return task.result()
@@ -285,23 +297,27 @@ class Calls:
 
     async def _told(
         self,
-        number: int,
-        handle: Handle,
+        course: _Course,
         request: Request[T],
         terms: Terms,
         work: Callable[[Terms], Awaitable[T]],
     ) -> T:
         """Do the work, and tell of its beginning and end."""
         bus, instruments = self._bus, self._instruments
-        method, name, server = request.method, request.name, handle.name
+        number, method, name = course.number, request.method, request.name
         began = time.perf_counter()
         started = CallStarted(
-            at=time.time(), call_id=number, server=server, method=method, name=name, arguments=request.argument_names
+            at=time.time(),
+            call_id=number,
+            server=course.server,
+            method=method,
+            name=name,
+            arguments=request.argument_names,
         )
         bus.publish(started)
         context = instruments.begin(started) if instruments else None
         if context or bus.wants(CallProgressed) or (instruments and terms.on_progress is not None):
-            terms = self._watched(number, handle, request, terms, context)
+            terms = self._watched(course, request, terms, context)
         try:
             result = await work(terms)
         except BaseException as error:
@@ -309,7 +325,7 @@ class Calls:
             failed = CallFailed(
                 at=time.time(),
                 call_id=number,
-                server=server,
+                server=course.server,
                 method=method,
                 name=name,
                 seconds=time.perf_counter() - began,
@@ -324,7 +340,7 @@ class Calls:
         finished = CallFinished(
             at=time.time(),
             call_id=number,
-            server=server,
+            server=course.server,
             method=method,
             name=name,
             seconds=time.perf_counter() - began,
@@ -335,9 +351,7 @@ class Calls:
         instruments.end(finished)
         return result
 
-    def _watched(
-        self, number: int, handle: Handle, request: Request[T], terms: Terms, context: Mapping[str, str] | None
-    ) -> Terms:
+    def _watched(self, course: _Course, request: Request[T], terms: Terms, context: Mapping[str, str] | None) -> Terms:
         """Give terms under which progress is told, and the trace's context is sent along."""
         meta = {**(terms.meta or {}), **context} if context else terms.meta
         theirs = terms.on_progress
@@ -347,12 +361,12 @@ class Calls:
         def tell(progress: Progress) -> object:
             event = CallProgressed(
                 at=time.time(),
-                call_id=number,
-                server=handle.name,
+                call_id=course.number,
+                server=course.server,
                 name=request.name,
                 progress=progress.progress,
                 total=progress.total,
-                message=progress.message,
+                message=None if progress.message is None else words(progress.message),
             )
             self._bus.publish(event)
             self._instruments.note(event)
@@ -362,7 +376,7 @@ class Calls:
 
     def _tell_again(
         self,
-        number: int,
+        course: _Course,
         handle: Handle,
         request: Request[Any],
         error: DragomanError,
@@ -375,7 +389,7 @@ class Calls:
             return
         event = CallRetried(
             at=time.time(),
-            call_id=number,
+            call_id=course.number,
             server=handle.name,
             name=request.name,
             attempt=attempt,

@@ -28,11 +28,12 @@ from dragoman.events import ConfigReloaded, Listing, LogReceived
 from dragoman.handle.handle import Handle
 from dragoman.hub.bus import Bus
 from dragoman.hub.calls import Calls
+from dragoman.hub.excerpts import log_data, words
 from dragoman.hub.finding import Finder
 from dragoman.hub.fleet import Fleet, Turnover
 from dragoman.hub.following import Stamps, follow, stamps_of
 from dragoman.hub.instruments import Instruments
-from dragoman.hub.watching import Watch
+from dragoman.hub.watching import Announcer, Watch
 from dragoman.model import ServerStatus
 from dragoman.protocol.lifecycle import Verdict
 from dragoman.protocol.metadata import ClientInfo
@@ -95,6 +96,7 @@ class Household:
         self._turning = asyncio.Lock()
         self._turns: set[Task[Any]] = set()
         self._watches: WeakSet[Watch] = WeakSet()
+        self._announcer = Announcer(self._bus)
         self._closing: Task[None] | None = None
         self._closed = False
 
@@ -175,8 +177,10 @@ class Household:
             said = "started" if self._loop is not None else "closed"
             raise UsageError(f"the hub was {said} before", hint="Make a new one; a hub is used once.")
         self._loop = asyncio.get_running_loop()
-        kept = KeptCatalogues(self._cache_folder) if self._config.keep_catalogue else None
-        self._fleet_made = fleet = Fleet(self._bus, self._catalogue, self._connecting, kept)
+        kept = self._kept(self._config)
+        self._fleet_made = fleet = Fleet(
+            self._bus, self._catalogue, self._connecting, kept, instruments=self._instruments
+        )
         self._calls_made = Calls(self._bus, self._instruments, fleet.handles.get)
         self._catalogue.set_groups({name: group.servers for name, group in self._groups.items()})
         fleet.enlist(self._config.servers)
@@ -208,12 +212,12 @@ class Household:
             await asyncio.wait({self._follower})
         if self._turns:
             await asyncio.wait(self._turns)
-        await asyncio.gather(*(watch.aclose() for watch in list(self._watches)))
+        await asyncio.gather(*(watch.aclose() for watch in list(self._watches)), return_exceptions=True)
         try:
             await fleet.aclose()
         finally:
             await self._bus.aclose()
-            self._finder.close()
+            await self._finder.aclose()
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -298,8 +302,10 @@ class Household:
 
         Raises:
             UnknownName: there is none of that name.
+            UsageError: the configuration switches it off.
         """
-        handle = self._handle(name)
+        self._own_loop  # noqa: B018 - raises if it is not this one that runs
+        handle = self._switched_on(name)
         handle.start()
         handle.wake()
 
@@ -308,7 +314,9 @@ class Household:
 
         Raises:
             UnknownName: there is none of that name.
+            UsageError: the configuration switches it off.
         """
+        self._switched_on(name)
         await self._done(self._stop(name, start=True))
 
     async def _stop(self, name: str, *, start: bool) -> None:
@@ -342,8 +350,11 @@ class Household:
                 config = _with_others(await asyncio.to_thread(self._source), self._added)
             self._added = {each.name: each for each in config.servers if each.name in self._added}
             # All of this before anything is waited for: calls meet one configuration or the other, and no mixture.
-            self._config, self._groups, self._checks_arguments = config, config.groups, config.check_arguments
+            former, self._config = self._config, config
+            self._groups, self._checks_arguments = config.groups, config.check_arguments
             self._catalogue.set_groups({name: group.servers for name, group in config.groups.items()})
+            if config.keep_catalogue != former.keep_catalogue:
+                fleet.keep_in(self._kept(config))
             turnover = await fleet.turn_to(config)
         if self._bus.active:
             told = (turnover.added, turnover.removed, turnover.changed)
@@ -417,6 +428,21 @@ class Household:
             raise UnknownName(f"there is no server {name!r}", name=name, nearest=near, hint=hint)
         return handle
 
+    def _switched_on(self, name: str) -> Handle:
+        """Give a handle that can be started."""
+        handle = self._handle(name)
+        if handle.config.disabled:
+            read = self._source is not None and name not in self._added
+            where = f" in {self._config.sources[0]}" if read and self._config.sources else ""
+            hint = "Take the setting away, then reload the hub."
+            raise UsageError(
+                f"the server {name!r} is switched off by its setting disabled{where}", server=name, hint=hint
+            )
+        return handle
+
+    def _kept(self, config: HubConfig) -> KeptCatalogues | None:
+        return KeptCatalogues(self._cache_folder) if config.keep_catalogue else None
+
     def _unlisted(self) -> bool:
         """Whether some server was never listed and may be yet."""
         return any(self._is_worth_waiting(handle) for handle in self._fleet.handles.values())
@@ -461,18 +487,16 @@ class Household:
         if expired and wait > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):
-                    await asyncio.gather(*(each.refresh() for each in expired), return_exceptions=True)
+                    await asyncio.gather(*(each.refresh(what) for each in expired), return_exceptions=True)
 
     def _connecting(self, config: ServerConfig, verdict: Verdict | None) -> Connecting:
         return connect(config, on_log=partial(self._logged, config.name), remembered=verdict, **self._handlers)
 
     def _logged(self, server: str, message: LogMessage) -> None:
         if self._bus.active:
-            self._bus.publish(
-                LogReceived(
-                    at=self._now(), server=server, level=message.level, logger=message.logger, data=message.data
-                )
-            )
+            logger = None if message.logger is None else words(message.logger)
+            level, data = words(message.level), log_data(message)
+            self._bus.publish(LogReceived(at=self._now(), server=server, level=level, logger=logger, data=data))
 
     @staticmethod
     def _now() -> float:

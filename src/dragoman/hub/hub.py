@@ -181,7 +181,7 @@ class Hub(Household):
             return (await self._resource_handle(uri, former or server, None))[0]
 
         self._fleet  # noqa: B018 - raises if it is not started
-        watch = Watch(uri, find, self._bus)
+        watch = Watch(uri, find, self._announcer)
         self._watches.add(watch)
         return watch
 
@@ -194,6 +194,7 @@ class Hub(Household):
 
         Raises:
             UnknownName, AmbiguousName: no prompt, or several, of that name.
+            InvalidArguments: one of them is no text, as prompts take alone.
         """
         handle, prompt, left = await self._prompt_handle(name, timeout)
         return await self._calls.make(handle, PromptRequest(prompt, arguments), Terms(left))
@@ -262,7 +263,7 @@ class Hub(Household):
         if limit < 1:
             raise UsageError(f"limit: must be at least 1, not {limit}")
         await self._await_listings("tools", wait, server)
-        return self._finder.find(query, limit, server)
+        return await self._finder.find(query, limit, server)
 
     async def find_tool(self, query: str, *, server: str | None = None, wait: float = _WAIT) -> ToolEntry | None:
         """Give the tool that fits a question best; None if none does at all."""

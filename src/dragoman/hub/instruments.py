@@ -1,4 +1,7 @@
-"""The instruments of a hub: they see each call begin and end in the caller's own context, and cost nobody a call."""
+"""The instruments of a hub: they see each call begin and end in the caller's own context, and cost nobody a call.
+
+They hear of servers, too, whether or not anybody listens on the bus.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
-from dragoman.events import CallFailed, CallFinished, CallProgressed, CallRetried, CallStarted, Instrument
+from dragoman.events import CallFailed, CallFinished, CallStarted, Event, Instrument
 
 __all__ = ["Instruments"]
 
@@ -37,8 +40,8 @@ class Instruments:
                 self._complain(instrument, error)
         return context or None
 
-    def note(self, event: CallProgressed | CallRetried) -> None:
-        """Tell all what happens within a call."""
+    def note(self, event: Event) -> None:
+        """Tell all what happens within a call, or to a server."""
         for instrument in self._instruments:
             try:
                 instrument.note(event)

@@ -19,7 +19,7 @@ from dragoman.handle.handle import Handle
 from dragoman.hub.bus import Bus
 from dragoman.protocol.changes import Change, Relistened, ResourceUpdated
 
-__all__ = ["Watch"]
+__all__ = ["Announcer", "Watch"]
 
 #: How long a server that is on its way is waited for (seconds) before it is looked at again.
 _PATIENCE: Final = 60.0
@@ -30,6 +30,24 @@ _MOST_QUEUED: Final = 1024
 
 #: Gives the server that has the resource; it is given the name of the one that had it before, empty at first.
 Finder = Callable[[str], Awaitable[Handle]]
+
+
+class Announcer:
+    """Tells the bus of changed resources: of each change once, however many watch the resource."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._speakers: dict[tuple[str, str], _Queue] = {}
+
+    def tell(self, watcher: _Queue, server: str, watched: str, changed: str) -> None:
+        """Tell of a change that one of the watchers of ``watched`` heard of, if that one speaks for them."""
+        if self._bus.active and self._speakers.setdefault((server, watched), watcher) is watcher:
+            self._bus.publish(ResourceChanged(at=time.time(), server=server, uri=changed))
+
+    def leave(self, watcher: _Queue, server: str, watched: str) -> None:
+        """Let another one speak from now on."""
+        if self._speakers.get((server, watched)) is watcher:
+            del self._speakers[server, watched]
 
 
 class Watch:
@@ -43,11 +61,11 @@ class Watch:
         DragomanError: the server can't be had or does not take the subscription, as the hub's other methods raise.
     """
 
-    def __init__(self, uri: str, find: Finder, bus: Bus) -> None:
+    def __init__(self, uri: str, find: Finder, announcer: Announcer) -> None:
         self.uri = uri
         self._queue = _Queue()
         self._find = find
-        self._bus = bus
+        self._announcer = announcer
         self._task: Task[None] | None = None
 
     def __aiter__(self) -> Self:
@@ -61,9 +79,13 @@ class Watch:
         """Stop listening. Safe to repeat."""
         self._queue.end(None)
         task = self._task
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
+        if task is None or task.done():
+            return
+        if task.get_loop() is not asyncio.get_running_loop():
+            _abandoned(task.get_loop(), task)
+            return
+        task.cancel()
+        await asyncio.wait({task})
 
     async def __aenter__(self) -> Self:
         self._begin()
@@ -85,7 +107,7 @@ class Watch:
     def _begin(self) -> None:
         if self._task is None and not self._queue.over:
             loop = asyncio.get_running_loop()
-            work = _follow(self.uri, self._find, self._bus, self._queue)  # it must not hold this object
+            work = _follow(self.uri, self._find, self._announcer, self._queue)  # it must not hold this object
             self._task = loop.create_task(work, name=f"dragoman watches {self.uri}")
             weakref.finalize(self, _abandoned, loop, self._task).atexit = False
 
@@ -149,7 +171,7 @@ class _Queue:
                 waiter.set_result(None)
 
 
-async def _follow(uri: str, find: Finder, bus: Bus, queue: _Queue) -> None:
+async def _follow(uri: str, find: Finder, announcer: Announcer, queue: _Queue) -> None:
     """Put the changes of a resource into a queue, over one connection after the other."""
     name = ""
     try:
@@ -161,7 +183,7 @@ async def _follow(uri: str, find: Finder, bus: Bus, queue: _Queue) -> None:
                 return
             name = handle.name
             try:
-                await _listen(uri, handle, bus, queue)
+                await _listen(uri, handle, announcer, queue)
             except DragomanError as error:
                 if not queue.heard or isinstance(error, ServerError | UsageError):
                     queue.end(error)
@@ -171,18 +193,19 @@ async def _follow(uri: str, find: Finder, bus: Bus, queue: _Queue) -> None:
         queue.end(None)
 
 
-async def _listen(uri: str, handle: Handle, bus: Bus, queue: _Queue) -> None:
+async def _listen(uri: str, handle: Handle, announcer: Announcer, queue: _Queue) -> None:
     """Put the changes that come over one connection into the queue, until it ends."""
     handle.held += 1
     try:
         server = await handle.ready(asyncio.get_running_loop().time() + _PATIENCE)
-        async with server.listen(uris=[uri]) as changes:
+        async with server.listen(uris=[uri], on_break=handle.suspect) as changes:
             queue.begin()
             async for change in changes:
-                if isinstance(change, ResourceUpdated) and bus.active:
-                    bus.publish(ResourceChanged(at=time.time(), server=handle.name, uri=change.uri))
+                if isinstance(change, ResourceUpdated):
+                    announcer.tell(queue, handle.name, uri, change.uri)
                 queue.put(change)
     finally:
+        announcer.leave(queue, handle.name, uri)
         handle.held -= 1
 
 
