@@ -62,7 +62,8 @@ def main() -> None:
     """Answer what comes."""
     for line in sys.stdin.buffer:
         message = json.loads(line)
-        number, method, params = message.get("id"), message.get("method"), message.get("params") or {}
+        number, method = message.get("id"), message.get("method")
+        params: dict[str, Any] = message.get("params") or {}
         if method == "initialize" and MODE != "mute":
             info = {"name": "hostile", "version": "1"}
             send(id=number, result={"protocolVersion": "2025-06-18", "capabilities": CAPABILITIES, "serverInfo": info})

@@ -89,8 +89,8 @@ def test_a_secret_below_a_key_of_any_length_is_hidden() -> None:
     lines: list[dict[str, object]] = []
 
     class Lines:
-        def info(self, _event: str, **fields: object) -> None:
-            lines.append(fields)
+        def info(self, event: str, **fields: object) -> None:
+            lines.append({"event": event, **fields})
 
         debug = warning = error = critical = info
 
