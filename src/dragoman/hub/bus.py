@@ -344,9 +344,13 @@ class _Queue:
 
 def _check_kinds(kinds: tuple[object, ...]) -> None:
     for kind in kinds:
-        if not (isinstance(kind, type) and issubclass(kind, Event)):
+        if not _is_kind(kind):
             hint = "Give classes of dragoman.events, such as CallFinished."
             raise UsageError(f"{reprlib.repr(kind)} is no kind of events", hint=hint)
+
+
+def _is_kind(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Event)
 
 
 def _checked(limit: int) -> int:
