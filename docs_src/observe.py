@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import structlog
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 from prometheus_client import CollectorRegistry, generate_latest
 from structlog.typing import EventDict
 
@@ -20,11 +20,12 @@ from dragoman.telemetry import Metrics, StructuredLogs, Tracing, redact
 CLOCK = ServerConfig(name="clock", command="python", args=("-m", "dragoman.samples.clock"))
 
 
-def trace_calls(hub: Hub) -> None:
-    """Print each call as a span; a program would send it somewhere instead."""
+def trace_calls(hub: Hub) -> TracerProvider:
+    """Print each call as a span when the provider is shut down; a program would send them somewhere instead."""
     provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=sys.stdout, formatter=in_short)))
+    provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter(out=sys.stdout, formatter=in_short)))
     hub.instrument(Tracing(provider))
+    return provider
 
 
 def in_short(span: ReadableSpan) -> str:
@@ -58,13 +59,14 @@ def write_lines(hub: Hub) -> None:
 async def main() -> None:
     """Make a call that is answered and one that takes too long."""
     hub = Hub([CLOCK])
-    trace_calls(hub)
+    provider = trace_calls(hub)
     registry = count_calls(hub)
     write_lines(hub)
     async with hub:
         await hub.call_tool("clock.now", {"offset_hours": 2})
         with suppress(RequestTimeout):
             await hub.call_tool("clock.countdown", {"pause": 60}, timeout=0.2)
+    provider.shutdown()
     for line in generate_latest(registry).decode().splitlines():
         if line.startswith(("dragoman_calls_total", "dragoman_call_duration_seconds_count")):
             print(line)

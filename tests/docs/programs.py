@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -25,6 +26,7 @@ def printed(name: str) -> str:
     output = io.StringIO()
     with contextlib.ExitStack() as stack:
         stack.enter_context(_python_on_path())
+        stack.enter_context(_log_as_before())
         stack.enter_context(contextlib.chdir(ROOT))
         given = {wanted: stack.enter_context(SERVERS[wanted]()) for wanted in inspect.signature(main).parameters}
         stack.enter_context(contextlib.redirect_stdout(output))
@@ -41,6 +43,17 @@ def _python_on_path() -> Generator[None]:
         yield
     finally:
         os.environ["PATH"] = before
+
+
+@contextmanager
+def _log_as_before() -> Generator[None]:
+    """Take back what a program sets of the log: tests that come later read it."""
+    log = logging.getLogger("dragoman")
+    before = log.level
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 @contextmanager

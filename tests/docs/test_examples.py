@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import logging
 import re
 
 import pytest
@@ -23,6 +24,14 @@ def test_a_program_runs_and_prints_what_the_pages_say(name: str) -> None:
     for page, block in SHOWN:
         if block.prints and block.name == name:
             assert block.text == output, page
+
+
+def test_a_program_leaves_the_log_as_it_was() -> None:
+    """One silences it for its page; the tests that come after read it."""
+    log = logging.getLogger("dragoman")
+    before = log.level
+    printed("fleet_trouble")
+    assert log.level == before
 
 
 @pytest.mark.parametrize("page", docs.pages(), ids=relative)
