@@ -200,3 +200,11 @@ async def test_a_forked_child_leaves_the_servers_alone() -> None:
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
         assert (await hub.call_tool("a.echo", {"message": "hi"}, timeout=10)).text == "hi"
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), 10**400])
+async def test_a_time_that_is_none_is_refused(timeout: float) -> None:
+    """An integer that no float holds, too."""
+    async with hub_of(a_process("a")) as hub:
+        with pytest.raises(UsageError, match="no number of seconds above 0"):
+            await hub.call_tool("a.echo", {"message": "hi"}, timeout=timeout)

@@ -35,6 +35,7 @@ from dragoman.hub.excerpts import words
 from dragoman.hub.instruments import Instruments
 from dragoman.hub.requests import Request
 from dragoman.hub.retries import is_safe, read_only, repeat, verdict
+from dragoman.protocol.jsonrpc import printable
 from dragoman.protocol.results import ToolResult
 from dragoman.protocol.types import Progress
 from dragoman.server.connection import ProgressHandler
@@ -421,8 +422,9 @@ def checked_timeout(timeout: float) -> float:
         UsageError: it is something else.
     """
     if isinstance(timeout, int | float) and timeout > 0:  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
-        return timeout
-    raise UsageError(f"timeout={timeout!r} is no number of seconds above 0")
+        with contextlib.suppress(OverflowError):  # an integer that no clock counts to
+            return float(timeout)
+    raise UsageError(f"timeout={printable(repr(timeout))} is no number of seconds above 0")
 
 
 def _told_of(error: BaseException) -> tuple[str, str]:
