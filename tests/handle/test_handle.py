@@ -94,7 +94,7 @@ async def test_a_server_that_wants_a_login_says_so() -> None:
             await on.call("a")
         assert on.status("a").state == "needs_login"
         assert on.status("a").code == LoginRequired.code
-        with pytest.raises(ServerNotReady, match="needs login"):
+        with pytest.raises(ServerNotReady, match="needs a login"):
             await on.call("a")
         assert on.attempts["a"] == 1
 

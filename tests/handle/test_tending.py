@@ -12,7 +12,8 @@ import time
 import pytest
 
 from dragoman.config.model import ServerConfig
-from dragoman.errors import DragomanError, OutcomeUnknown, RequestTimeout, ServerError, ServerNotReady
+from dragoman.config.supervision import Restart
+from dragoman.errors import ConnectionLost, DragomanError, OutcomeUnknown, RequestTimeout, ServerError, ServerNotReady
 from dragoman.events import ServerLost, ServerRecovered
 from dragoman.handle import tending
 from tests.handle.stage import LONG, SOON, http, listing_http, stage, stdio
@@ -333,3 +334,22 @@ async def test_a_connection_that_ends_while_the_server_is_asked_is_lost_at_once(
         status = await on.until_state("a", "waiting")
         assert time.monotonic() - began < 2
         assert status.reason == "the server was ended by SIGKILL"
+
+
+async def test_a_server_that_breaks_by_itself_opens_the_breaker() -> None:
+    """No call asked for it: what failed was its stream of changes, so the row of failures grows."""
+    peers: list[Peer] = []
+
+    def anew() -> Peer:
+        peers.append(Peer(capabilities={"tools": {}}))
+        return peers[-1]
+
+    restart = Restart(first_delay=0.01, longest_delay=0.02, breaker=3)
+    config = ServerConfig(name="local", transport="peer", restart=restart)
+    async with stage(config, peers={"local": anew}) as on:
+        await on.until_listed("local")
+        for count in range(1, 5):
+            on.handle("local").check()
+            peers[-1].lose(ConnectionLost("it broke"))
+            await on.until(lambda count=count: len(on.events(ServerRecovered, "local")) == count)
+        assert on.status("local").failures == 4

@@ -140,9 +140,12 @@ async def test_an_answer_is_an_answer(peers: dict[str, Peer]) -> None:
 async def test_one_that_hangs_while_it_connects_does_not_hold_the_other() -> None:
     """None is connected yet: the first to come up is asked."""
     async with hub_of(a_process("a", "mute"), a_process("b"), groups=BOTH) as hub:
+        events = heard(hub.events(CallFinished))
         began = time.monotonic()
         assert (await hub.call_tool("g.echo", {"message": "b"}, timeout=5)).text == "b"
         assert time.monotonic() - began < 3
+        await until(lambda: events)
+        assert [getattr(each, "server", "") for each in events] == ["b"]
 
 
 async def test_all_of_them_away_is_told_at_once() -> None:

@@ -211,6 +211,11 @@ class Handle:
         if self._tending is not None:
             self._tending.suspect()
 
+    def check(self) -> None:
+        """Have the server asked whether it is there, for something else than a call went wrong."""
+        if self._tending is not None:
+            self._tending.check()
+
     async def refresh(self, *what: Listing) -> None:
         """List these anew (none: all that the server offers), if it is connected. What fails shows in its state."""
         if self._tending is not None:

@@ -40,6 +40,10 @@ class Supervised(Protocol):
         """Take note that a request failed as if the server were gone: it is asked whether it is."""
         ...
 
+    def check(self) -> None:
+        """Have the server asked whether it is there, for something else than a call went wrong."""
+        ...
+
     def degrade(self, ailment: Ailment, reason: str, error: DragomanError) -> None:
         """Take note that the server is connected and not well."""
         ...

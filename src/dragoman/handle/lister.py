@@ -134,7 +134,7 @@ class Lister:
             self._failed[what] = error
             if isinstance(error, ServerError | ProtocolError):
                 return True
-            self._handle.suspect()
+            self._handle.check()
             return False
         try:
             self._keeper.listed(self._handle, what, page)
@@ -197,7 +197,7 @@ class Lister:
             began = self._loop.time()
             try:
                 listening = self._server.listen(
-                    tools=tools, prompts=prompts, resources=resources, on_break=self._handle.suspect
+                    tools=tools, prompts=prompts, resources=resources, on_break=self._handle.check
                 )
                 async with listening as changes:
                     self._hearing.set()

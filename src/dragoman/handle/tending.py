@@ -66,8 +66,13 @@ class Tending:
         self._in_vain = not self._look()
 
     def suspect(self) -> None:
+        """Take note that a call failed, and ask the server soon whether it is there."""
+        self._doubted = True
+        self.check()
+
+    def check(self) -> None:
         """Ask the server soon whether it is there."""
-        self._doubted = self._suspected = True
+        self._suspected = True
         self._news.set()
 
     async def refresh(self, *what: Listing) -> None:
@@ -172,7 +177,6 @@ class Tending:
             return self._judge(error)
         self._seen()
         self._in_vain = False
-        self._doubted = self._suspected  # by whatever failed since it was asked
         self._unanswered = 0
         self._handle.heal("silence")
         return None

@@ -305,14 +305,13 @@ class Calls:
     ) -> T:
         """Do the work, and tell of its beginning and end."""
         bus, instruments = self._bus, self._instruments
-        number, method, name = course.number, request.method, request.name
         began = time.perf_counter()
         started = CallStarted(
             at=time.time(),
-            call_id=number,
+            call_id=course.number,
             server=course.server,
-            method=method,
-            name=name,
+            method=request.method,
+            name=request.name,
             arguments=request.argument_names,
         )
         bus.publish(started)
@@ -323,31 +322,13 @@ class Calls:
             result = await work(terms)
         except BaseException as error:
             code, reason = _told_of(error)
-            failed = CallFailed(
-                at=time.time(),
-                call_id=number,
-                server=course.server,
-                method=method,
-                name=name,
-                seconds=time.perf_counter() - began,
-                code=code,
-                reason=reason,
-                rpc_code=error.rpc_code if isinstance(error, ServerError) else None,
-            )
+            rpc_code = error.rpc_code if isinstance(error, ServerError) else None
+            failed = CallFailed(**_end_of(course, request, began), code=code, reason=reason, rpc_code=rpc_code)
             bus.publish(failed)
             instruments.end(failed)
             raise
         size, is_error = _measure(result)
-        finished = CallFinished(
-            at=time.time(),
-            call_id=number,
-            server=course.server,
-            method=method,
-            name=name,
-            seconds=time.perf_counter() - began,
-            size=size,
-            is_error=is_error,
-        )
+        finished = CallFinished(**_end_of(course, request, began), size=size, is_error=is_error)
         bus.publish(finished)
         instruments.end(finished)
         return result
@@ -401,6 +382,18 @@ class Calls:
         )
         self._bus.publish(event)
         self._instruments.note(event)
+
+
+def _end_of(course: _Course, request: Request[Any], began: float) -> dict[str, Any]:
+    """Give what the events of both ends of a call tell; ``began`` is by the clock of `perf_counter`."""
+    return {
+        "at": time.time(),
+        "call_id": course.number,
+        "server": course.server,
+        "method": request.method,
+        "name": request.name,
+        "seconds": time.perf_counter() - began,
+    }
 
 
 def _own_closing(handle: Handle, error: DragomanError) -> DragomanError:

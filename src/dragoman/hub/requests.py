@@ -98,12 +98,8 @@ class ToolRequest(Struct):
         return await server.call_unchecked(self.name, arguments, timeout=timeout, on_progress=on_progress, meta=meta)
 
 
-class ReadRequest(Struct):
-    """The reading of a resource; ``name`` is its URI."""
-
-    method: ClassVar[str] = "resources/read"
-
-    name: str
+class _Reading(Struct):
+    """The base of requests that read: of such a thing no server says how it may be repeated."""
 
     @property
     def argument_names(self) -> tuple[str, ...]:
@@ -113,6 +109,14 @@ class ReadRequest(Struct):
     def annotations(self) -> ToolAnnotations | None:
         """See `Request`."""
         return None
+
+
+class ReadRequest(_Reading):
+    """The reading of a resource; ``name`` is its URI."""
+
+    method: ClassVar[str] = "resources/read"
+
+    name: str
 
     async def send(
         self,
@@ -125,7 +129,7 @@ class ReadRequest(Struct):
         return await server.read_resource(self.name, timeout=timeout, meta=meta)
 
 
-class PromptRequest(Struct):
+class PromptRequest(_Reading):
     """The filling in of a prompt."""
 
     method: ClassVar[str] = "prompts/get"
@@ -138,10 +142,6 @@ class PromptRequest(Struct):
         """See `Request`."""
         return tuple(self.arguments) if self.arguments else ()
 
-    def annotations(self) -> ToolAnnotations | None:
-        """See `Request`."""
-        return None
-
     async def send(
         self,
         server: Server,
@@ -153,7 +153,7 @@ class PromptRequest(Struct):
         return await server.get_prompt(self.name, self.arguments, timeout=timeout, meta=meta)
 
 
-class CompletionRequest(Struct):
+class CompletionRequest(_Reading):
     """The wish for suggestions of an argument's value."""
 
     method: ClassVar[str] = "completion/complete"
@@ -172,10 +172,6 @@ class CompletionRequest(Struct):
     def argument_names(self) -> tuple[str, ...]:
         """See `Request`."""
         return (self.argument,)
-
-    def annotations(self) -> ToolAnnotations | None:
-        """See `Request`."""
-        return None
 
     async def send(
         self,

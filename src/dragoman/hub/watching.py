@@ -198,7 +198,7 @@ async def _listen(uri: str, handle: Handle, announcer: Announcer, queue: _Queue)
     handle.held += 1
     try:
         server = await handle.ready(asyncio.get_running_loop().time() + _PATIENCE)
-        async with server.listen(uris=[uri], on_break=handle.suspect) as changes:
+        async with server.listen(uris=[uri], on_break=handle.check) as changes:
             queue.begin()
             async for change in changes:
                 if isinstance(change, ResourceUpdated):
