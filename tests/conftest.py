@@ -6,6 +6,9 @@ The measuring itself lies in `residue.py` and `loop_watch.py`, the places of oth
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
 
 import hypothesis
@@ -26,8 +29,14 @@ hypothesis.settings.load_profile("house")
 
 
 def pytest_configure() -> None:
-    """Mark the environment before anything is started."""
+    """Mark the environment before anything is started, and keep tests out of the user's own cache."""
     residue.mark_environment()
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="dragoman-tests-")
+
+
+def pytest_unconfigure() -> None:
+    """Take away what was kept."""
+    shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -124,6 +124,7 @@ async def test_a_broadcast_gives_an_outcome_of_each_server_that_has_the_tool(pee
         await hub.stop_server("b")
         outcomes = await hub.broadcast("who")
         assert [(each.name, each.ok) for each in outcomes] == [("a.who", True), ("b.who", False)]
+        assert [each.server for each in outcomes] == ["a", "b"]
         assert outcomes[0].unwrap().text == "a"
         assert isinstance(outcomes[1].error, ServerNotReady)
         with pytest.raises(ServerNotReady):

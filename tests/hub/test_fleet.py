@@ -86,6 +86,16 @@ async def test_servers_start_in_order_of_need() -> None:
     assert begun == ["first", "called", "high", "low"]
 
 
+async def test_a_server_that_runs_elsewhere_waits_for_no_processor_here() -> None:
+    """It is up while the only turn is taken by one that starts a process and says nothing."""
+    async with (
+        serving(honest()) as server,
+        stage(stdio("silent", "mute"), http("far", server.url), gate=Gate(Busy())) as on,
+    ):
+        await on.until(lambda: on.handle("far").state == "ready")
+        assert on.handle("silent").state == "connecting"
+
+
 # In and out.
 
 

@@ -14,7 +14,7 @@ import logging
 import random
 import time
 from asyncio import Future, Task
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 from msgspec import Struct
@@ -285,16 +285,10 @@ class Handle:
         await self._wanted.wait()
 
     async def _connect(self) -> Server | None:
-        self._ticket = ticket = self._gate.ticket(self.config.priority)
-        if self._waiters:
-            self._gate.hurry(ticket)
         try:
-            await self._gate.enter(ticket)
-            try:
+            async with self._turn():
                 self._set("connecting", "an attempt is under way")
                 return await self._keeper.connecting(self.config, self._verdict)
-            finally:
-                self._gate.leave(ticket)
         except DragomanError as error:
             self._verdict = None
             self._failed(error)
@@ -304,6 +298,21 @@ class Handle:
             self._ticket = None
             self._wanted.clear()
         return None
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
+        """Wait for a turn to start a process; a server that runs elsewhere needs none of this machine's processors."""
+        if self.config.url is not None:
+            yield
+            return
+        self._ticket = ticket = self._gate.ticket(self.config.priority)
+        if self._waiters:
+            self._gate.hurry(ticket)
+        await self._gate.enter(ticket)
+        try:
+            yield
+        finally:
+            self._gate.leave(ticket)
 
     async def _hold(self, server: Server) -> None:
         """Hold the connection until it is lost, idle or given up, and close it."""

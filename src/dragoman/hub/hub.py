@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar, overload
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from dragoman.catalogue.entries import PromptEntry, ResourceEntry, TemplateEntry, ToolEntry
 from dragoman.catalogue.shelf import matches_any
@@ -129,7 +129,8 @@ class Hub(Household):
 
             return call
 
-        return await gathered(((entry.full_name, begin(entry.server)) for entry in entries), len(entries))
+        outcomes = await gathered(((entry.full_name, begin(entry.server)) for entry in entries), len(entries))
+        return [structs.replace(done, server=entry.server) for done, entry in zip(outcomes, entries, strict=True)]
 
     async def call_many(
         self, calls: Iterable[ToolCall | tuple[str, Mapping[str, Any] | None]], *, limit: int = _AT_ONCE

@@ -39,11 +39,15 @@ def as_call(call: ToolCall | tuple[str, Mapping[str, Any] | None]) -> ToolCall:
 
 
 class Outcome(Struct, Generic[T], frozen=True):
-    """How one of many went. ``name`` is what was asked for, ``result`` or ``error`` what came of it."""
+    """How one of many went. ``name`` is what was asked for, ``result`` or ``error`` what came of it.
+
+    ``server`` is the server that was asked, where the way of asking tells it: in a broadcast.
+    """
 
     name: str
     result: T | None = None
     error: DragomanError | None = None
+    server: str = ""
 
     @property
     def ok(self) -> bool:
