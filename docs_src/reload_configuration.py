@@ -43,7 +43,7 @@ async def by_itself(file: Path) -> None:
     async with Hub.open(file, watch=True) as hub:
         write(file, NOTES)
         async for event in hub.events(ConfigReloaded):
-            print(event.removed if isinstance(event, ConfigReloaded) else event)
+            print(event.removed)
             break
 
 

@@ -81,4 +81,8 @@ def test_processors_that_others_use_count_as_idle_as_far_as_ours_leave_them(
 @pytest.fixture
 def one_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process have one processor."""
-    monkeypatch.setattr("os.sched_getaffinity", lambda _process: {0})
+
+    def affinity(_process: int) -> set[int]:
+        return {0}
+
+    monkeypatch.setattr("os.sched_getaffinity", affinity)
