@@ -185,3 +185,10 @@ def test_metadata_that_is_no_json_is_refused_before_it_is_sent(value: object) ->
     """The caller's mistake is the caller's error."""
     with pytest.raises(InvalidArguments, match="the metadata can't be written as JSON"):
         told(None, extra={"a": value})
+
+
+@pytest.mark.parametrize("value", ["progress", ["progress"], 3])
+def test_metadata_that_is_no_mapping_is_refused_before_it_is_sent(value: Any) -> None:
+    """It says what it got instead."""
+    with pytest.raises(InvalidArguments, match="the metadata is no mapping but a (str|list|int)"):
+        RequestMetadata("2026-07-28", ClientInfo("c", "1"), Offers()).params(b"", None, value)

@@ -102,6 +102,8 @@ class RequestMetadata:
         return b'{%b,"_meta":{%b}}' % (members, meta) if members else b'{"_meta":{%b}}' % meta
 
     def _with_more(self, progress_token: RequestId | None, extra: Mapping[str, Any] | None) -> bytes:
+        if extra is not None and not isinstance(extra, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+            raise InvalidArguments(f"the metadata is no mapping but a {type(extra).__name__}")
         more: dict[str, Any] = {name: value for name, value in (extra or {}).items() if name not in _OWN}
         if progress_token is not None:
             more[_PROGRESS_TOKEN] = progress_token
