@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
 
@@ -31,6 +32,9 @@ hypothesis.settings.load_profile("house")
 def pytest_configure() -> None:
     """Mark the environment before anything is started, and keep tests out of the user's own cache."""
     residue.mark_environment()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A suite that was started in the background would hand that on to each program that it interrupts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="dragoman-tests-")
 
 
