@@ -44,6 +44,9 @@ __all__ = [
 
 Listing: TypeAlias = Literal["tools", "resources", "templates", "prompts"]
 
+#: All kinds of listings, in the order in which they are fetched.
+LISTINGS: Final[tuple[Listing, ...]] = ("tools", "resources", "templates", "prompts")
+
 _CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 

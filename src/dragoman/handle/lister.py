@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from dragoman.errors import DragomanError, MethodNotFound, ProtocolError, ServerError
-from dragoman.events import Listing
+from dragoman.events import LISTINGS, Listing
 from dragoman.handle.backoff import delay, fate
 from dragoman.handle.keeper import Keeper, Supervised
 from dragoman.protocol.changes import Change, PromptsChanged, Relistened, ResourcesChanged, ToolsChanged
@@ -25,12 +25,11 @@ __all__ = ["Lister"]
 
 log: Final = logging.getLogger("dragoman")
 
-_ALL: Final[tuple[Listing, ...]] = ("tools", "resources", "templates", "prompts")
 _CHANGED: Final[dict[type[Change], tuple[Listing, ...]]] = {
     ToolsChanged: ("tools",),
     PromptsChanged: ("prompts",),
     ResourcesChanged: ("resources", "templates"),
-    Relistened: _ALL,
+    Relistened: LISTINGS,
 }
 #: What the server says changed is fetched no sooner than this (seconds) after the last round, and after this many
 #: times its length: some servers tell of a change whenever they are asked.
@@ -51,7 +50,7 @@ class Lister:
         self._server = server
         self._keeper = keeper
         self._loop = asyncio.get_running_loop()
-        self._wanted: set[Listing] = {what for what in _ALL if anew or not keeper.is_fresh(handle, what)}
+        self._wanted: set[Listing] = {what for what in LISTINGS if anew or not keeper.is_fresh(handle, what)}
         self._fetched: set[Listing] = set()
         self._failed: dict[Listing, DragomanError] = {}
         self._failures = 0
@@ -64,7 +63,7 @@ class Lister:
     async def refresh(self, *what: Listing) -> None:
         """Fetch these anew (none: everything), and wait for it; what fails shows in the server's state."""
         asking = self._loop.create_future()
-        self._asking.append((frozenset(what or _ALL), asking))
+        self._asking.append((frozenset(what or LISTINGS), asking))
         self._news.set()
         await asking
 
@@ -112,7 +111,7 @@ class Lister:
             wanted |= self._failed.keys()
         untried, self._wanted = wanted.copy(), set()
         try:
-            for what in _ALL:
+            for what in LISTINGS:
                 if what in wanted:
                     untried.discard(what)
                     if not await self._fetch(what):

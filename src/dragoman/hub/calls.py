@@ -40,14 +40,15 @@ from dragoman.protocol.results import ToolResult
 from dragoman.protocol.types import Progress
 from dragoman.server.connection import ProgressHandler
 
-__all__ = ["Calls", "Terms", "checked_timeout"]
+__all__ = ["LEAST", "Calls", "Terms", "checked_timeout"]
 
 T = TypeVar("T")
 
 #: What may mean that the server is gone, although its connection does not say so.
 _SUSPICIOUS: Final = (ConnectionLost, LoginRequired, OutcomeUnknown, RequestTimeout)
-#: A request that has less time left than this (seconds) is sent all the same, and told to be quick.
-_LEAST: Final = 0.001
+#: A request that has less time left than this (seconds), used up by names and limits, is sent all the same, and told
+#: to be quick.
+LEAST: Final = 0.001
 
 
 class Terms(Struct):
@@ -200,7 +201,7 @@ class Calls:
         return result
 
     def _left(self, deadline: float) -> float:
-        return max(_LEAST, deadline - self._loop.time())
+        return max(LEAST, deadline - self._loop.time())
 
     # Several that stand in for one another.
 

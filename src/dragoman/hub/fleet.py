@@ -22,6 +22,7 @@ from dragoman.config.hub import HubConfig
 from dragoman.config.model import ServerConfig
 from dragoman.errors import ConfigError, DragomanError, UsageError
 from dragoman.events import (
+    LISTINGS,
     CacheHit,
     CacheStored,
     CatalogueChanged,
@@ -51,7 +52,6 @@ __all__ = ["Fleet", "Turnover"]
 
 log: Final = logging.getLogger("dragoman")
 
-LISTINGS: Final[tuple[Listing, ...]] = ("tools", "resources", "templates", "prompts")
 #: What is to be kept is written so long (seconds) after it came: servers come up side by side.
 _SAVING_PAUSE: Final = 0.2
 #: Settings that say what a server is and who asks it. If one of them is another, so is what the server offers.
@@ -264,12 +264,9 @@ class Fleet:
     def _load(self, configs: Iterable[ServerConfig]) -> dict[str, Offer]:
         if self._kept is None:
             return {}
-        offers: dict[str, Offer] = {}
-        for config in configs:
-            offer = self._kept.load(self._kept.key(config))
-            if offer is not None:
-                offers[config.name] = offer
-        return offers
+        keys = {config.name: self._kept.key(config) for config in configs}
+        offers = self._kept.load_many(keys.values())
+        return {name: offers[key] for name, key in keys.items() if key in offers}
 
     def _recall(self, handle: Handle, offer: Offer) -> None:
         now = time.time()

@@ -7,7 +7,7 @@ the `catalogue`'s, what happens is told on the `bus`. Opening, reloading and clo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from msgspec import Raw, structs
 
@@ -18,12 +18,12 @@ from dragoman.events import Event, Instrument, PolicyDenied
 from dragoman.handle.handle import Handle
 from dragoman.hub.arguments import compact
 from dragoman.hub.bus import LIMIT, Stream, Subscription
-from dragoman.hub.calls import Terms, checked_timeout
+from dragoman.hub.calls import LEAST, Terms, checked_timeout
 from dragoman.hub.finding import Found
 from dragoman.hub.household import Household
-from dragoman.hub.outcomes import Outcome, ToolCall, as_call, gathered
+from dragoman.hub.outcomes import AT_ONCE, Outcome, ToolCall, as_call, gathered
 from dragoman.hub.requests import CompletionRequest, PromptRequest, ReadRequest, ToolRequest
-from dragoman.hub.server_face import Backing, HubServer
+from dragoman.hub.server_face import WAIT, Backing, HubServer
 from dragoman.hub.watching import Watch
 from dragoman.protocol.results import ToolResult
 from dragoman.protocol.types import Completion, PromptReference, PromptResult, ReadResult, ResourceReference
@@ -35,13 +35,6 @@ __all__ = ["Hub"]
 E = TypeVar("E", bound=Event)
 H = TypeVar("H", bound=Callable[..., object])
 T = TypeVar("T")
-
-#: So many calls of a batch are under way at once, unless the caller says otherwise.
-_AT_ONCE: Final = 32
-#: How long servers that were never listed are waited for, unless the caller says otherwise (seconds).
-_WAIT: Final = 10.0
-#: A call that has used up its time by waiting for names is made all the same, and told to be quick (seconds).
-_LEAST: Final = 0.001
 
 
 class Hub(Household):
@@ -116,8 +109,8 @@ class Hub(Household):
             UnknownName: no server has it.
         """
         began = self._own_loop.time()
-        await self._await_listed(_WAIT if timeout is None else checked_timeout(timeout) / 2)
-        left = None if timeout is None else max(_LEAST, timeout - (self._own_loop.time() - began))
+        await self._await_listed(WAIT if timeout is None else checked_timeout(timeout) / 2)
+        left = None if timeout is None else max(LEAST, timeout - (self._own_loop.time() - began))
         entries = [entry for entry in self._catalogue.all_tools() if entry.key == tool]
         if not entries:
             self._resolve(tool)  # tells the nearest
@@ -133,7 +126,7 @@ class Hub(Household):
         return [structs.replace(done, server=entry.server) for done, entry in zip(outcomes, entries, strict=True)]
 
     async def call_many(
-        self, calls: Iterable[ToolCall | tuple[str, Mapping[str, Any] | None]], *, limit: int = _AT_ONCE
+        self, calls: Iterable[ToolCall | tuple[str, Mapping[str, Any] | None]], *, limit: int = AT_ONCE
     ) -> list[Outcome[ToolResult]]:
         """Make many calls, at most ``limit`` at once; give an outcome for each, in their order.
 
@@ -163,7 +156,7 @@ class Hub(Household):
         return await self._calls.make(handle, ReadRequest(uri), Terms(left))
 
     async def read_resources(
-        self, uris: Iterable[str], *, server: str | None = None, timeout: float | None = None, limit: int = _AT_ONCE
+        self, uris: Iterable[str], *, server: str | None = None, timeout: float | None = None, limit: int = AT_ONCE
     ) -> list[Outcome[ReadResult]]:
         """Read many resources, at most ``limit`` at once; give an outcome for each, in their order."""
 
@@ -228,7 +221,7 @@ class Hub(Household):
 
     # What there is.
 
-    async def tools(self, server: str | None = None, *, wait: float = _WAIT) -> list[ToolEntry]:
+    async def tools(self, server: str | None = None, *, wait: float = WAIT) -> list[ToolEntry]:
         """Give the tools of all servers, or of one: from memory or disk if they are known, asking nobody.
 
         Servers that were never listed are waited for, at most ``wait`` seconds; one that fails is not, nor one that was
@@ -239,22 +232,22 @@ class Hub(Household):
         await self._await_listings("tools", wait, server)
         return list(self._catalogue.all_tools(server))
 
-    async def resources(self, server: str | None = None, *, wait: float = _WAIT) -> list[ResourceEntry]:
+    async def resources(self, server: str | None = None, *, wait: float = WAIT) -> list[ResourceEntry]:
         """Give the resources that servers list, as `tools` does."""
         await self._await_listings("resources", wait, server)
         return list(self._catalogue.all_resources(server))
 
-    async def resource_templates(self, server: str | None = None, *, wait: float = _WAIT) -> list[TemplateEntry]:
+    async def resource_templates(self, server: str | None = None, *, wait: float = WAIT) -> list[TemplateEntry]:
         """Give the resource templates that servers list, as `tools` does."""
         await self._await_listings("templates", wait, server)
         return list(self._catalogue.all_templates(server))
 
-    async def prompts(self, server: str | None = None, *, wait: float = _WAIT) -> list[PromptEntry]:
+    async def prompts(self, server: str | None = None, *, wait: float = WAIT) -> list[PromptEntry]:
         """Give the prompts that servers list, as `tools` does."""
         await self._await_listings("prompts", wait, server)
         return list(self._catalogue.all_prompts(server))
 
-    async def find(self, query: str, limit: int = 10, *, server: str | None = None, wait: float = _WAIT) -> list[Found]:
+    async def find(self, query: str, limit: int = 10, *, server: str | None = None, wait: float = WAIT) -> list[Found]:
         """Give the tools that fit a question best, best first: by names, descriptions and parameters (BM25).
 
         Raises:
@@ -266,12 +259,12 @@ class Hub(Household):
         await self._await_listings("tools", wait, server)
         return await self._finder.find(query, limit, server)
 
-    async def find_tool(self, query: str, *, server: str | None = None, wait: float = _WAIT) -> ToolEntry | None:
+    async def find_tool(self, query: str, *, server: str | None = None, wait: float = WAIT) -> ToolEntry | None:
         """Give the tool that fits a question best; None if none does at all."""
         found = await self.find(query, 1, server=server, wait=wait)
         return found[0].entry if found else None
 
-    async def tool(self, name: str, *, wait: float = _WAIT) -> ToolEntry:
+    async def tool(self, name: str, *, wait: float = WAIT) -> ToolEntry:
         """Give one tool by its full name, its bare name or its name for models.
 
         Raises:
@@ -441,7 +434,7 @@ class Hub(Household):
             raise UsageError(f"a name must be a text, not a {type(name).__name__}")
         began = self._own_loop.time()
         unlisted = self._unlisted()
-        patience = _WAIT if timeout is None else checked_timeout(timeout)
+        patience = WAIT if timeout is None else checked_timeout(timeout)
         try:
             found = resolve()
             if not unlisted or is_sure(found):
@@ -451,7 +444,7 @@ class Hub(Household):
             if not unlisted:
                 raise
         await self._await_listed(patience)
-        left = None if timeout is None else max(_LEAST, timeout - (self._own_loop.time() - began))
+        left = None if timeout is None else max(LEAST, timeout - (self._own_loop.time() - began))
         return resolve(), left
 
     def _check(self, entry: ToolEntry, arguments: Mapping[str, Any] | Raw | None) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from msgspec import Struct
 
 from dragoman.errors import DragomanError, UsageError
 
-__all__ = ["Outcome", "ToolCall", "as_call", "gathered"]
+__all__ = ["AT_ONCE", "Outcome", "ToolCall", "as_call", "gathered"]
+
+#: So many calls of a batch are under way at once, unless the caller says otherwise.
+AT_ONCE: Final = 32
 
 T = TypeVar("T")
 

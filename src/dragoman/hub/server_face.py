@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Raw, Struct
 
@@ -25,9 +25,10 @@ from dragoman.protocol.types import Completion, PromptReference, PromptResult, R
 from dragoman.server.connection import ProgressHandler
 from dragoman.server.server import Server
 
-__all__ = ["Backing", "HubServer"]
+__all__ = ["WAIT", "Backing", "HubServer"]
 
-_WAIT = 10.0
+#: How long servers that were never listed are waited for, unless the caller says otherwise (seconds).
+WAIT: Final = 10.0
 
 
 class Backing(Struct, frozen=True):
@@ -109,22 +110,22 @@ class HubServer:
         """Hear when one of its resources changes, as `Hub.subscribe` tells."""
         return self._backing.watch(uri)
 
-    async def tools(self, *, wait: float = _WAIT) -> list[ToolEntry]:
+    async def tools(self, *, wait: float = WAIT) -> list[ToolEntry]:
         """Give its tools, as `Hub.tools` does."""
         await self._backing.listings("tools", wait)
         return list(self._backing.catalogue.all_tools(self.name))
 
-    async def resources(self, *, wait: float = _WAIT) -> list[ResourceEntry]:
+    async def resources(self, *, wait: float = WAIT) -> list[ResourceEntry]:
         """Give the resources that it lists."""
         await self._backing.listings("resources", wait)
         return list(self._backing.catalogue.all_resources(self.name))
 
-    async def resource_templates(self, *, wait: float = _WAIT) -> list[TemplateEntry]:
+    async def resource_templates(self, *, wait: float = WAIT) -> list[TemplateEntry]:
         """Give the resource templates that it lists."""
         await self._backing.listings("templates", wait)
         return list(self._backing.catalogue.all_templates(self.name))
 
-    async def prompts(self, *, wait: float = _WAIT) -> list[PromptEntry]:
+    async def prompts(self, *, wait: float = WAIT) -> list[PromptEntry]:
         """Give the prompts that it lists."""
         await self._backing.listings("prompts", wait)
         return list(self._backing.catalogue.all_prompts(self.name))

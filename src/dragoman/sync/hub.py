@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 from dragoman.catalogue.entries import PromptEntry, ResourceEntry, TemplateEntry, ToolEntry
 from dragoman.config.hub import HubConfig
@@ -19,7 +19,8 @@ from dragoman.hub.finding import Found
 from dragoman.hub.fleet import Turnover
 from dragoman.hub.household import Servers
 from dragoman.hub.hub import Hub as AsyncHub
-from dragoman.hub.outcomes import Outcome, ToolCall
+from dragoman.hub.outcomes import AT_ONCE, Outcome, ToolCall
+from dragoman.hub.server_face import WAIT
 from dragoman.model import ServerStatus
 from dragoman.protocol.changes import Change
 from dragoman.protocol.metadata import ClientInfo
@@ -37,9 +38,6 @@ __all__ = ["Hub"]
 
 E = TypeVar("E", bound=Event)
 F = TypeVar("F", bound=Callable[..., object])
-
-_AT_ONCE: Final = 32
-_WAIT: Final = 10.0
 
 
 class Hub(Beginning):
@@ -200,7 +198,7 @@ class Hub(Beginning):
         return self._keeper.do(lambda hub: hub.broadcast(tool, arguments, timeout=timeout))
 
     def call_many(
-        self, calls: Iterable[ToolCall | tuple[str, Mapping[str, Any] | None]], *, limit: int = _AT_ONCE
+        self, calls: Iterable[ToolCall | tuple[str, Mapping[str, Any] | None]], *, limit: int = AT_ONCE
     ) -> list[Outcome[ToolResult]]:
         """See `dragoman.Hub.call_many`."""
         wanted = list(calls)  # the caller's own iterator runs in the caller's own thread
@@ -213,7 +211,7 @@ class Hub(Beginning):
         return self._keeper.do(lambda hub: hub.read_resource(uri, server=server, timeout=timeout))
 
     def read_resources(
-        self, uris: Iterable[str], *, server: str | None = None, timeout: float | None = None, limit: int = _AT_ONCE
+        self, uris: Iterable[str], *, server: str | None = None, timeout: float | None = None, limit: int = AT_ONCE
     ) -> list[Outcome[ReadResult]]:
         """See `dragoman.Hub.read_resources`."""
         wanted = list(uris)
@@ -248,31 +246,31 @@ class Hub(Beginning):
 
     # What there is.
 
-    def tools(self, server: str | None = None, *, wait: float = _WAIT) -> list[ToolEntry]:
+    def tools(self, server: str | None = None, *, wait: float = WAIT) -> list[ToolEntry]:
         """See `dragoman.Hub.tools`."""
         return self._keeper.do(lambda hub: hub.tools(server, wait=wait))
 
-    def resources(self, server: str | None = None, *, wait: float = _WAIT) -> list[ResourceEntry]:
+    def resources(self, server: str | None = None, *, wait: float = WAIT) -> list[ResourceEntry]:
         """See `dragoman.Hub.resources`."""
         return self._keeper.do(lambda hub: hub.resources(server, wait=wait))
 
-    def resource_templates(self, server: str | None = None, *, wait: float = _WAIT) -> list[TemplateEntry]:
+    def resource_templates(self, server: str | None = None, *, wait: float = WAIT) -> list[TemplateEntry]:
         """See `dragoman.Hub.resource_templates`."""
         return self._keeper.do(lambda hub: hub.resource_templates(server, wait=wait))
 
-    def prompts(self, server: str | None = None, *, wait: float = _WAIT) -> list[PromptEntry]:
+    def prompts(self, server: str | None = None, *, wait: float = WAIT) -> list[PromptEntry]:
         """See `dragoman.Hub.prompts`."""
         return self._keeper.do(lambda hub: hub.prompts(server, wait=wait))
 
-    def find(self, query: str, limit: int = 10, *, server: str | None = None, wait: float = _WAIT) -> list[Found]:
+    def find(self, query: str, limit: int = 10, *, server: str | None = None, wait: float = WAIT) -> list[Found]:
         """See `dragoman.Hub.find`."""
         return self._keeper.do(lambda hub: hub.find(query, limit, server=server, wait=wait))
 
-    def find_tool(self, query: str, *, server: str | None = None, wait: float = _WAIT) -> ToolEntry | None:
+    def find_tool(self, query: str, *, server: str | None = None, wait: float = WAIT) -> ToolEntry | None:
         """See `dragoman.Hub.find_tool`."""
         return self._keeper.do(lambda hub: hub.find_tool(query, server=server, wait=wait))
 
-    def tool(self, name: str, *, wait: float = _WAIT) -> ToolEntry:
+    def tool(self, name: str, *, wait: float = WAIT) -> ToolEntry:
         """See `dragoman.Hub.tool`."""
         return self._keeper.do(lambda hub: hub.tool(name, wait=wait))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from dragoman.catalogue.entries import PromptEntry, ResourceEntry, TemplateEntry, ToolEntry
+from dragoman.hub.server_face import WAIT
 from dragoman.hub.server_face import HubServer as AsyncHubServer
 from dragoman.model import ServerStatus
 from dragoman.protocol.changes import Change
@@ -19,8 +20,6 @@ from dragoman.sync.thread import Keeper, at_once
 __all__ = ["HubServer"]
 
 T = TypeVar("T")
-
-_WAIT: Final = 10.0
 
 
 class HubServer:
@@ -92,19 +91,19 @@ class HubServer:
         watch = keeper.do(at_once(lambda _: self._server_of(keeper).subscribe(uri)))
         return Reader(keeper, watch.__anext__, watch.aclose, self)
 
-    def tools(self, *, wait: float = _WAIT) -> list[ToolEntry]:
+    def tools(self, *, wait: float = WAIT) -> list[ToolEntry]:
         """Give its tools."""
         return self._do(lambda server: server.tools(wait=wait))
 
-    def resources(self, *, wait: float = _WAIT) -> list[ResourceEntry]:
+    def resources(self, *, wait: float = WAIT) -> list[ResourceEntry]:
         """Give the resources that it lists."""
         return self._do(lambda server: server.resources(wait=wait))
 
-    def resource_templates(self, *, wait: float = _WAIT) -> list[TemplateEntry]:
+    def resource_templates(self, *, wait: float = WAIT) -> list[TemplateEntry]:
         """Give the resource templates that it lists."""
         return self._do(lambda server: server.resource_templates(wait=wait))
 
-    def prompts(self, *, wait: float = _WAIT) -> list[PromptEntry]:
+    def prompts(self, *, wait: float = WAIT) -> list[PromptEntry]:
         """Give the prompts that it lists."""
         return self._do(lambda server: server.prompts(wait=wait))
 
